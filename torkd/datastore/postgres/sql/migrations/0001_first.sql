@@ -1,0 +1,204 @@
+-- The schema as it is. Migrations lead here; a test compares both.
+-- Texts have no length limits: what a job file may say must never fail to be stored. Times are timestamptz.
+-- No foreign keys into hot tables: a row lock of the root job already keeps a job's rows in step.
+
+-- A job, one row that stays small: what every event of it reads and writes. Static parts are in job_details.
+CREATE TABLE jobs (
+    id              text PRIMARY KEY,
+    root_id         text NOT NULL,             -- the job whose row is locked for changes: itself, or the topmost parent
+    parent_job_id   text,                      -- of an attached sub-job
+    parent_task_id  text,                      -- the task that waits for it
+    name            text NOT NULL,
+    state           text NOT NULL,
+    position        integer NOT NULL DEFAULT 0,
+    task_count      integer NOT NULL,
+    progress        double precision NOT NULL DEFAULT 0,
+    version         bigint NOT NULL DEFAULT 1, -- grows with every change of the job or one of its tasks
+    created_by      text NOT NULL,             -- users.id
+    created_at      timestamptz NOT NULL,
+    started_at      timestamptz,
+    completed_at    timestamptz,
+    failed_at       timestamptz,               -- also the end of a cancelled job
+    delete_at       timestamptz,
+    error           text,
+    result          text,
+    defaults        text,                      -- JSON
+    auto_delete     text,
+    has_secrets     boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
+CREATE INDEX jobs_active ON jobs (state) WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
+CREATE INDEX jobs_children ON jobs (parent_job_id) WHERE parent_job_id IS NOT NULL;
+CREATE INDEX jobs_to_delete ON jobs (delete_at) WHERE delete_at IS NOT NULL;
+CREATE INDEX jobs_id_prefix ON jobs (id text_pattern_ops);
+
+-- What a job was submitted with and never changes.
+CREATE TABLE job_details (
+    job_id       text PRIMARY KEY,
+    description  text NOT NULL DEFAULT '',
+    tags         text[] NOT NULL DEFAULT '{}',
+    output       text NOT NULL DEFAULT '',
+    webhooks     text,                         -- JSON
+    schedule_id  text,
+    schedule_cron text,
+    search       tsvector NOT NULL             -- name and description
+);
+CREATE INDEX job_details_tags ON job_details USING gin (tags);
+CREATE INDEX job_details_search ON job_details USING gin (search);
+
+-- The top-level tasks as they were submitted, one row each, so that a step costs the same in a job of any length.
+-- The row after the last holds the job's output template.
+CREATE TABLE job_steps (
+    job_id    text NOT NULL,
+    position  integer NOT NULL,
+    spec      text NOT NULL,                   -- JSON of the definition, or the output template
+    reads     text[] NOT NULL,                 -- context keys it refers to, such as inputs.size
+    reads_all text[] NOT NULL,                 -- namespaces it may read any key of
+    PRIMARY KEY (job_id, position)
+);
+
+-- The context: one row a value, so that a task loads what it refers to.
+CREATE TABLE job_context (
+    job_id    text NOT NULL,
+    key       text NOT NULL,                   -- namespace.name
+    namespace text NOT NULL,                   -- inputs, secrets or tasks
+    value     text NOT NULL,
+    PRIMARY KEY (job_id, key)
+);
+
+-- A task instance.
+CREATE TABLE tasks (
+    id           text PRIMARY KEY,
+    job_id       text NOT NULL,
+    root_id      text NOT NULL,
+    parent_id    text,
+    position     integer NOT NULL,
+    item_index   integer,                      -- place among the children of its parent
+    kind         text NOT NULL,                -- regular, parallel, each, subjob
+    state        text NOT NULL,
+    name         text NOT NULL DEFAULT '',
+    queue        text NOT NULL DEFAULT '',
+    priority     integer NOT NULL DEFAULT 0,
+    var          text NOT NULL DEFAULT '',
+    retry        text,                         -- JSON of the policy
+    attempts     integer NOT NULL DEFAULT 0,
+    dispatch     integer NOT NULL DEFAULT 0,   -- hand-outs so far
+    redelivered  integer NOT NULL DEFAULT 0,
+    run_id       text,                         -- the run that owns the task, or ended it
+    node_id      text,
+    lease_id     text,
+    created_at   timestamptz NOT NULL,
+    scheduled_at timestamptz,
+    started_at   timestamptz,
+    completed_at timestamptz,
+    failed_at    timestamptz,                  -- also the end of a cancelled task
+    due_at       timestamptz,                  -- when a waiting retry is to be scheduled
+    progress     double precision NOT NULL DEFAULT 0,
+    error        text,
+    result       text,
+    log_parts    integer NOT NULL DEFAULT 0,   -- how many log parts its last run has sent
+    size         integer NOT NULL DEFAULT 0,   -- children it will have
+    created      integer NOT NULL DEFAULT 0,   -- children that have a row
+    released     integer NOT NULL DEFAULT 0,   -- children handed out, or further
+    completions  integer NOT NULL DEFAULT 0,   -- children that are done
+    concurrency  integer NOT NULL DEFAULT 0,
+    subjob_id    text,
+    scope        text,                         -- JSON: each variables seen by the children of a composite
+    spec         text NOT NULL,                -- JSON of the evaluated definition
+    version      bigint NOT NULL DEFAULT 1     -- the job's version at the last change
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX tasks_of_job ON tasks (job_id, position, created_at);
+CREATE INDEX tasks_of_parent ON tasks (parent_id, item_index) WHERE parent_id IS NOT NULL;
+CREATE INDEX tasks_held ON tasks (lease_id) WHERE state = 'RUNNING' AND lease_id IS NOT NULL;
+CREATE INDEX tasks_handed_out ON tasks (scheduled_at) WHERE state = 'SCHEDULED';
+CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'PENDING' AND due_at IS NOT NULL;
+CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND created < size;
+
+-- The elements of a large each or parallel, in blocks.
+CREATE TABLE task_items (
+    task_id  text NOT NULL,
+    job_id   text NOT NULL,
+    block    integer NOT NULL,
+    items    text NOT NULL,                    -- JSON list
+    PRIMARY KEY (task_id, block)
+);
+CREATE INDEX task_items_of_job ON task_items (job_id);
+
+-- Hand-outs to be published, written with the change that caused them and removed after the broker has confirmed.
+CREATE TABLE outbox (
+    task_id    text NOT NULL,
+    dispatch   integer NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (task_id, dispatch)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX outbox_oldest ON outbox (created_at);
+
+-- Log parts. seq grows in the order of commits, because writers take turns.
+CREATE TABLE task_log_parts (
+    task_id    text NOT NULL,
+    dispatch   integer NOT NULL,
+    run_id     text NOT NULL,
+    number     integer NOT NULL,
+    job_id     text NOT NULL,
+    seq        bigint GENERATED ALWAYS AS IDENTITY,
+    contents   text NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (task_id, dispatch, run_id, number)
+);
+CREATE UNIQUE INDEX task_log_parts_of_job ON task_log_parts (job_id, seq);
+CREATE INDEX task_log_parts_of_task ON task_log_parts (task_id, seq);
+CREATE INDEX task_log_parts_oldest ON task_log_parts (created_at);
+
+-- Processes that take part, one row per node; the lease is that of its latest incarnation.
+CREATE TABLE nodes (
+    id                text PRIMARY KEY,
+    lease_id          text NOT NULL,
+    name              text NOT NULL,
+    hostname          text NOT NULL,
+    port              integer NOT NULL DEFAULT 0,
+    queue             text NOT NULL DEFAULT '',
+    status            text NOT NULL,
+    cpu_percent       double precision NOT NULL DEFAULT 0,
+    task_count        integer NOT NULL DEFAULT 0,
+    version           text NOT NULL,
+    started_at        timestamptz NOT NULL,
+    last_heartbeat_at timestamptz NOT NULL     -- by the clock of the database
+) WITH (fillfactor = 50);
+
+-- The right of one worker incarnation to the tasks it runs.
+CREATE TABLE leases (
+    id         text PRIMARY KEY,
+    node_id    text NOT NULL,
+    renewed_at timestamptz NOT NULL,           -- by the clock of the database
+    ended      boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 50);
+
+-- A request that was accepted, so that its repetition is not a second job. Rows outlive their job by 7 days.
+CREATE TABLE idempotency (
+    owner      text NOT NULL,
+    key        text NOT NULL,
+    digest     bytea NOT NULL,                 -- HMAC of the body
+    job_id     text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (owner, key)
+);
+
+CREATE TABLE users (
+    id            text PRIMARY KEY,
+    name          text NOT NULL,
+    username      text NOT NULL UNIQUE,
+    password_hash text NOT NULL DEFAULT '',
+    disabled      boolean NOT NULL DEFAULT false,
+    created_at    timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO users (id, name, username, disabled) VALUES ('00000000000000000000000000000000', 'Guest', 'guest', true);
+
+-- One row: what all processes must agree on.
+CREATE TABLE engine (
+    one        boolean PRIMARY KEY DEFAULT true CHECK (one),
+    epoch      text NOT NULL DEFAULT '',       -- the life of the broker's contents
+    heartbeats_since timestamptz,              -- heartbeats have been drained without a gap since then
+    heartbeats_until timestamptz,              -- and until then
+    secret     bytea NOT NULL                  -- keys the digests of idempotent requests
+);
+INSERT INTO engine (secret) VALUES (sha256((random()::text || clock_timestamp()::text || gen_random_uuid()::text)::bytea));

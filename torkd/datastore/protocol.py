@@ -1,0 +1,244 @@
+"""The port to the datastore: the truth about every job.
+
+Two halves. `Datastore.begin` opens the transaction of a batch: lock the roots and load what the events need, write all
+changes with their outbox rows, commit. The number of statements is fixed, however many events there are. The other half
+is reading for people: pages, logs, figures.
+
+Errors: `DatastoreUnavailable` when the server does not answer (wait and try again: nothing is wrong with the event),
+`BadData` when it refuses a value (trying again can't help), `NotFound` for an unknown id. Nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from tork.job import Job, JobDefinition, JobState, JobSummary
+from tork.log import TaskLogPart
+from tork.node import Metrics, Node
+from tork.page import Page
+from tork.task import Task, TaskSummary
+from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
+from torkd.engine.events import EngineEvent
+from torkd.engine.view import View
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The answer to a submission: the job, and whether the idempotency key had been used for it before."""
+
+    job_id: str
+    repeated: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdempotencyKey:
+    """A client's name for one submission. `body` is what was sent, byte for byte."""
+
+    owner: str
+    key: str
+    body: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dispatch:
+    """One hand-out of a task."""
+
+    task_id: str
+    dispatch: int
+
+
+class Batch(Protocol):
+    """The transaction of one batch of events."""
+
+    def load(self, events: Sequence[EngineEvent], *, wait: bool = False) -> View:
+        """Lock the roots and read what the events need.
+
+        Roots that somebody else has locked are skipped (`view.skipped_roots`), or waited for when `wait` is set.
+        """
+
+    def load_steps(self, view: View, job_id: str, position: int) -> None:
+        """Add the steps of a job from `position` on, some at a time, with the context they read."""
+
+    def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
+        """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
+
+    def write(self, view: View) -> None:
+        """Write what was decided, with an outbox row for every hand-out."""
+
+    def forget(self, published: Collection[Dispatch]) -> None:
+        """Remove outbox rows of hand-outs that the broker has confirmed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobQuery:
+    """Which jobs a list shows. Empty fields do not filter."""
+
+    text: str = ""
+    """Words that must all occur in name, description or state (English stems), with tag:x and tags:a,b among them."""
+    states: tuple[JobState, ...] = ()
+    tags: tuple[str, ...] = ()
+    id_prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutionPage:
+    """A part of a job's execution: page `number` from 1 with `size` tasks. Size 0 means none of it."""
+
+    number: int = 1
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogPosition:
+    """A place in a stored log. It only grows within a job."""
+
+    seq: int
+    part: TaskLogPart
+    job_id: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogState:
+    """Whether a log is complete: no task is active, and every part that was announced is stored."""
+
+    ended: bool
+    complete: bool
+    state: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobChanges:
+    """What changed in a job after a version."""
+
+    version: int
+    job: JobSummary
+    tasks: Sequence[TaskSummary]
+
+
+class Reading(Protocol):
+    """Reading for people. Values are as stored: hiding secrets is the caller's duty (`secrets_of`)."""
+
+    def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
+        """Everything about a job; the whole execution unless a page is asked for. Raises `NotFound`."""
+
+    def get_summary(self, job_id: str) -> JobSummary:
+        """A job in few words. Raises `NotFound`."""
+
+    def list_jobs(self, query: JobQuery, *, page: int, size: int) -> Page[JobSummary]:
+        """Newest first."""
+
+    def get_task(self, task_id: str) -> Task:
+        """A task. Raises `NotFound`."""
+
+    def get_task_summary(self, task_id: str) -> TaskSummary:
+        """A task in few words. Raises `NotFound`."""
+
+    def job_log(self, job_id: str, *, text: str, page: int, size: int) -> Page[TaskLogPart]:
+        """Newest part first, of the last task first. Raises `NotFound`."""
+
+    def task_log(self, task_id: str, *, text: str, page: int, size: int) -> Page[TaskLogPart]:
+        """Newest part first. Raises `NotFound`."""
+
+    def secrets_of(self, job_id: str) -> dict[str, str]:
+        """The secrets a job was submitted with, its parents' included."""
+
+    def nodes(self) -> list[Node]:
+        """Nodes that were alive within the last five minutes, by name."""
+
+    def metrics(self) -> Metrics:
+        """The figures of now."""
+
+    def job_version(self, job_id: str) -> int | None:
+        """The version of a job, or None when there is none such."""
+
+    def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
+        """The versions of several jobs, in one statement."""
+
+    def job_changes(self, job_id: str, after: int) -> JobChanges:
+        """The job, and its tasks that changed after that version. Raises `NotFound`."""
+
+    def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
+        """These jobs as they are now."""
+
+    def log_after(self, *, job_id: str = "", task_id: str = "", seq: int, limit: int) -> list[LogPosition]:
+        """Stored parts of a job or of a task after a place, in order."""
+
+    def log_place(self, run_id: str, number: int, *, job_id: str = "", task_id: str = "") -> int:
+        """The place of a part, or 0 when it is not stored."""
+
+    def log_state(self, *, job_id: str = "", task_id: str = "") -> LogState:
+        """Whether more is to come. Raises `NotFound`."""
+
+
+class Upkeep(Protocol):
+    """What keeps the engine going between events. Every row is claimed by one coordinator at a time."""
+
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat]) -> None:
+        """Renew the leases and the nodes' rows, by the clock of the database."""
+
+    def add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
+        """Store log parts; one that is there already is left as it is."""
+
+    def events_due(self, *, lease_seconds: float, limit: int) -> list[EngineEvent]:
+        """Retries whose time has come, each-loops with room for more children, runs whose lease was lost."""
+
+    def next_due_at(self) -> datetime | None:
+        """When the next retry is due."""
+
+    def leftovers(self, *, older_than_seconds: float, limit: int) -> AbstractContextManager[list[RunTask]]:
+        """Claim hand-outs that nobody has published; their outbox rows go when the block ends without an error."""
+
+    def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
+        """The messages of these hand-outs, without those that are not current any more."""
+
+    def begin_epoch(self, epoch: str, *, expected: str) -> bool:
+        """Name a new life of the broker, if the current one is still `expected`; every SCHEDULED task goes to the outbox again."""
+
+    def epoch(self) -> str:
+        """The name of the broker's present life; empty at first."""
+
+    def end_leases(self) -> None:
+        """Every run of before is lost: for a broker that lives and dies with its only worker."""
+
+    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
+        """Remove what the retention no longer covers; the number of rows that went."""
+
+
+class Datastore(Reading, Upkeep, Protocol):
+    """A datastore."""
+
+    def open(self) -> None:
+        """Connect. Called once, after any fork."""
+
+    def close(self) -> None:
+        """Disconnect."""
+
+    def begin(self) -> AbstractContextManager[Batch]:
+        """A transaction: commits when the block ends, rolls back on an error."""
+
+    def check_health(self) -> None:
+        """Returns when the datastore answers. Raises `DatastoreUnavailable`."""
+
+    def migrate(self) -> list[str]:
+        """Create or upgrade the schema; the names of what was applied. Safe at the same time from two machines."""
+
+
+__all__ = [
+    "Accepted",
+    "Batch",
+    "Datastore",
+    "Dispatch",
+    "ExecutionPage",
+    "IdempotencyKey",
+    "JobChanges",
+    "JobDefinition",
+    "JobQuery",
+    "LogPosition",
+    "LogState",
+    "Reading",
+    "Upkeep",
+]
