@@ -1,0 +1,20 @@
+"""Comes in: the text of a job file. Goes out: the job, checked, or every problem it has with file, line and column."""
+
+from __future__ import annotations
+
+from tork.definition.cron import Cron, CronError, parse_cron
+from tork.definition.problems import Problem
+from tork.definition.read import read_job, read_job_file, read_scheduled_job
+from tork.definition.rules import unsupported, validate_job
+
+__all__ = [
+    "Cron",
+    "CronError",
+    "Problem",
+    "parse_cron",
+    "read_job",
+    "read_job_file",
+    "read_scheduled_job",
+    "unsupported",
+    "validate_job",
+]

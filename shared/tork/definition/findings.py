@@ -1,0 +1,108 @@
+"""The small rules that many fields share, and the list of what they found."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from tork.definition.problems import Path, Problem, shown
+from tork.durations import parse_nanoseconds
+from tork.errors import DurationError, ExpressionError
+from tork.task import COORDINATOR_QUEUES, PRIVATE_QUEUE_PREFIX, is_task_queue
+
+
+class Findings:
+    """What is wrong with one job. Each check appends a problem, or nothing."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def add(self, path: Path, message: str, rule: str) -> None:
+        """Note a problem."""
+        self.problems.append(Problem(path, message, rule))
+
+    def required(self, value: object, path: Path, right: str) -> None:
+        """The field must be set."""
+        if not value:
+            self.add(path, f"is missing (right would be {right})", "required")
+
+    def at_most(self, text: str, longest: int, path: Path) -> None:
+        """The text must not be longer than this."""
+        if len(text) > longest:
+            self.add(path, f"has {len(text)} characters (right would be at most {longest})", "max")
+
+    def within(self, value: float, low: int, high: int, path: Path) -> None:
+        """The number must be between the two, both included."""
+        if value < low:
+            self.add(path, f"{_number(value)} is too small (right would be {low} to {high})", "min")
+        elif value > high:
+            self.add(path, f"{_number(value)} is too large (right would be {low} to {high})", "max")
+
+    def duration(self, text: str, path: Path, *, longest: str = "") -> None:
+        """The text must be empty or a duration that is not negative."""
+        if not text:
+            return
+        try:
+            nanoseconds = parse_nanoseconds(text)
+        except DurationError as error:
+            self.add(path, str(error), "duration")
+            return
+        if nanoseconds < 0:
+            self.add(path, f"{shown(text)} is negative (right would be e.g. '30s', '5m' or '1h30m')", "duration")
+        elif longest and nanoseconds > parse_nanoseconds(longest):
+            self.add(path, f"{shown(text)} is too long (right would be at most '{longest}')", "max")
+
+    def queue(self, name: str, path: Path) -> None:
+        """The queue must not be one that the daemons themselves read."""
+        if not name or is_task_queue(name):
+            return
+        if name.startswith(PRIVATE_QUEUE_PREFIX):
+            message = f"{shown(name)} belongs to one node (right would be a name not starting with 'x-')"
+        else:
+            taken = ", ".join(sorted(COORDINATOR_QUEUES))
+            message = f"{shown(name)} is a queue of the coordinators (right would be another name than {taken})"
+        self.add(path, message, "queue")
+
+    def expression(self, text: str, path: Path) -> None:
+        """The text must be empty or compile."""
+        if not text:
+            return
+        from tork.expression import check  # here, because only jobs with expressions need the language
+
+        try:
+            check(text)
+        except ExpressionError as error:
+            reason = str(error).strip().partition("\n")[0]
+            whole = "" if "{{" in text else f": {shown(text)} is read as an expression"
+            message = f"does not compile{whole}: {reason} (right would be an expression, such as {{{{ inputs.name }}}})"
+            self.add(path, message, "expr")
+
+    def url(self, text: str, path: Path) -> None:
+        """The text must be an http or https address with a host."""
+        if not text:
+            self.required(text, path, "an address such as 'https://example.com/hook'")
+        elif reason := _not_a_url(text):
+            self.add(path, f"{shown(text)} {reason} (right would be e.g. 'https://example.com/hook')", "url")
+
+    def together(self, path: Path, first: str, second: str, rule: str) -> None:
+        """Two keys exclude each other."""
+        self.add((*path, second), f"can't stand beside {first} (right would be one of the two)", rule)
+
+
+def _number(value: float) -> str:
+    text = str(value)
+    return text if len(text) <= 20 else f"{text[:20]}…"
+
+
+def _not_a_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # a wrong port shows only when it is asked for
+    except ValueError as error:
+        return f"can't be read as an address: {str(error).partition('(')[0].strip().lower()}"
+    if parts.scheme not in {"http", "https"}:
+        return "is not an http or https address"
+    if not parts.hostname:
+        return "names no host"
+    if any(character.isspace() or not character.isprintable() for character in text):
+        return "holds white space"
+    return ""

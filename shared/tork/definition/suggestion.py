@@ -1,0 +1,63 @@
+"""What the writer of an unknown key may have meant: a near spelling, another tool's word, or a key of elsewhere."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+
+_OTHER_WORDS = {
+    "args": "cmd",
+    "command": "cmd",
+    "condition": "if",
+    "cpu": "cpus",
+    "cron": "schedule",
+    "environment": "env",
+    "foreach": "each",
+    "items": "list",
+    "mem": "memory",
+    "retries": "retry",
+    "script": "run",
+    "steps": "tasks",
+    "variables": "inputs",
+    "vars": "inputs",
+    "volumes": "mounts",
+    "when": "if",
+}
+"""Words that people bring from other tools, in lower case."""
+
+_ELSEWHERE = {
+    "cpus": "limits",
+    "cron": "schedule",
+    "memory": "limits",
+    "probe": "sidecars[]",
+    "schedule": "the top of a scheduled job's file",
+    "inputs": "the top of the file or a subjob",
+    "secrets": "the top of the file or a subjob",
+    "output": "the top of the file or a subjob",
+    "defaults": "the top of the file",
+    "permissions": "the top of the file",
+    "wait": "the top of the file",
+}
+"""Keys that are real, by where they belong."""
+
+
+def meant(key: str, known: Collection[str]) -> str:
+    """The known key that was probably meant, or an empty text."""
+    plain = key.lower().replace("_", "").replace("-", "").replace(" ", "")
+    by_plain = {name.lower(): name for name in known}
+    if plain in by_plain:
+        return by_plain[plain]
+    other = _OTHER_WORDS.get(plain, "")
+    if other in known:
+        return other
+    near = difflib.get_close_matches(plain[:40], by_plain, n=1, cutoff=0.7)
+    return by_plain[near[0]] if near else ""
+
+
+def advice(key: str, known: Collection[str]) -> str:
+    """The end of the sentence about an unknown key: did-you-mean, where it belongs, or all that is known."""
+    if suggestion := meant(key, known):
+        return f" — did you mean '{suggestion}'?"
+    if place := _ELSEWHERE.get(key):
+        return f" (right would be under {place})"
+    return f" (right would be one of: {', '.join(sorted(known))})"
