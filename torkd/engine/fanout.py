@@ -1,0 +1,151 @@
+"""Tasks made of tasks: parallel, and each over a list of any length.
+
+Children are made in chunks. At most a window of them is handed out at a time, and at most a bounded number of rows is
+made ahead, so that a million items cost no more memory than a thousand. Children are released in the order of the list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tork.errors import ExpressionError
+from tork.expression import evaluate
+from tork.task import TaskDefinition, TaskState
+from torkd.engine import progress, tasks
+from torkd.engine.events import ChildrenDue
+from torkd.engine.rows import JobRow, TaskKind, TaskRow
+from torkd.engine.turn import Turn
+
+OPEN_WINDOW = 1_000
+"""Children handed out at a time when no concurrency is given."""
+ROWS_AHEAD = 1_000
+"""Children made beyond those that are done, unless the concurrency asks for more."""
+CHUNK = 250
+"""Children made in one transaction."""
+FIRST_CHUNK = 100
+"""Children made at once, in the transaction that starts their parent; the elements of a longer list are stored."""
+DEFAULT_VARIABLE = "item"
+
+
+def start(turn: Turn, task_id: str) -> None:
+    """Start a parallel or an each that is RUNNING since now."""
+    task = turn.task(task_id)
+    assert task is not None
+    job = turn.job(task.job_id)
+    if task.state is not TaskState.RUNNING or job is None or not job.state.is_active:
+        return
+    assert task.spec is not None
+    turn.require(job.id, task.spec)
+    try:
+        items = _items_of(turn, job, task, task.spec)
+    except ExpressionError as failure:
+        tasks.fail(turn, task, str(failure))
+        return
+    concurrency = task.spec.each.concurrency if task.spec.each else 0
+    task = turn.set_task(task, size=len(items), concurrency=concurrency)
+    if not items:
+        _complete(turn, task)
+        return
+    if len(items) > FIRST_CHUNK:
+        turn.store_items(task, items)
+    _create_children(turn, task.id, items[:FIRST_CHUNK])
+
+
+def _items_of(turn: Turn, job: JobRow, task: TaskRow, spec: TaskDefinition) -> list[Any]:
+    if spec.parallel is not None:
+        return list(spec.parallel.tasks)
+    assert spec.each is not None
+    items = evaluate(spec.each.list, turn.context(job, task.scope))
+    if not isinstance(items, list):
+        raise ExpressionError("each.list does not evaluate to a list")
+    return items
+
+
+def children_due(turn: Turn, event: ChildrenDue) -> None:
+    """Make the next chunk of children, if there is room for it."""
+    task = turn.task(event.task_id)
+    job = turn.job(event.job_id)
+    if task is None or job is None or not job.state.is_active or task.state is not TaskState.RUNNING:
+        return
+    room = min(_rows_wanted(task) - task.created, CHUNK)
+    loaded = turn.view.items.get(task.id)
+    if room <= 0 or loaded is None:
+        return
+    assert task.spec is not None
+    turn.require(job.id, task.spec)
+    first, items = loaded
+    _create_children(turn, task.id, items[task.created - first :][:room])
+
+
+def _rows_wanted(task: TaskRow) -> int:
+    return min(task.size, task.completions + max(_window(task), ROWS_AHEAD))
+
+
+def _window(task: TaskRow) -> int:
+    return task.concurrency or OPEN_WINDOW
+
+
+def _create_children(turn: Turn, parent_id: str, items: list[Any]) -> None:
+    for item in items:
+        parent = turn.task(parent_id)
+        assert parent is not None
+        job = turn.job(parent.job_id)
+        if job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
+            return
+        definition, scope = _child_of(parent, item)
+        hold = parent.released - parent.completions >= _window(parent)
+        index = parent.created
+        turn.set_task(parent, created=index + 1, released=parent.released if hold else parent.released + 1)
+        tasks.create(turn, job, definition, parent=parent, index=index, scope=scope, hold=hold)
+        # A child that ended at once makes room for the next, and a failed one ends it all: settle before going on.
+        turn.run_todo()
+    parent = turn.task(parent_id)
+    if parent is not None and parent.state is TaskState.RUNNING:
+        _unfold_if_room(turn, parent)
+
+
+def _child_of(parent: TaskRow, item: Any) -> tuple[TaskDefinition, dict[str, Any] | None]:
+    spec = parent.spec
+    assert spec is not None
+    if parent.kind is TaskKind.PARALLEL:
+        return (item if isinstance(item, TaskDefinition) else msgspec.convert(item, TaskDefinition)), parent.scope
+    assert spec.each is not None
+    assert spec.each.task is not None
+    variable = {"index": str(parent.created), "value": item}
+    return spec.each.task, (parent.scope or {}) | {spec.each.var or DEFAULT_VARIABLE: variable}
+
+
+def child_done(turn: Turn, job: JobRow, child: TaskRow) -> None:
+    """A child has completed or was skipped: release the next, or complete the parent after the last."""
+    assert child.parent_id is not None
+    parent = turn.task(child.parent_id)
+    if parent is None or parent.state is not TaskState.RUNNING:
+        return
+    parent = turn.set_task(parent, completions=parent.completions + 1)
+    if parent.completions >= parent.size:
+        _complete(turn, parent)
+        return
+    parent = turn.set_task(parent, progress=round(parent.completions / parent.size * 100, 2))
+    progress.of_top_level(turn, job, parent)
+    if parent.released < parent.created and parent.released - parent.completions < _window(parent):
+        waiting = turn.waiting_child(parent.id, parent.released)
+        if waiting is not None:
+            turn.set_task(parent, released=parent.released + 1)
+            tasks.start(turn, waiting)
+    latest = turn.task(parent.id)
+    assert latest is not None
+    _unfold_if_room(turn, latest)
+
+
+def _unfold_if_room(turn: Turn, parent: TaskRow) -> None:
+    if parent.created < parent.size and _rows_wanted(parent) - parent.created >= min(
+        CHUNK, parent.size - parent.created
+    ):
+        turn.unfold_soon(parent)
+
+
+def _complete(turn: Turn, parent: TaskRow) -> None:
+    turn.set_task(parent, TaskState.COMPLETED, completed_at=turn.now, progress=100.0)
+    turn.todo.append((tasks.settled, parent.id))

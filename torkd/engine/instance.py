@@ -1,0 +1,109 @@
+"""From a definition to what one task really is: templates evaluated, defaults applied.
+
+Evaluation happens once, from the original definition: text that came out of one is never evaluated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from tork.expression import render
+from tork.job import Defaults
+from tork.task import (
+    AuxTask,
+    Limits,
+    Registry,
+    Sidecar,
+    SubJob,
+    TaskDefinition,
+    WebhookDefinition,
+)
+
+A = TypeVar("A", AuxTask, Sidecar)
+
+
+def evaluate_task(definition: TaskDefinition, context: Mapping[str, Any]) -> TaskDefinition:
+    """The definition with its templates evaluated; children of composites stay as they are until their own turn.
+
+    Raises `ExpressionError`.
+    """
+    changed: dict[str, Any] = {}
+    for name in ("name", "var", "image", "queue", "if_"):
+        text = getattr(definition, name)
+        if "{{" in text:
+            changed[name] = text_of(text, context)
+    if definition.env:
+        changed["env"] = _values(definition.env, context)
+    if definition.cmd:
+        changed["cmd"] = [text_of(text, context) for text in definition.cmd]
+    if definition.pre:
+        changed["pre"] = [_evaluate_step(step, context) for step in definition.pre]
+    if definition.post:
+        changed["post"] = [_evaluate_step(step, context) for step in definition.post]
+    if definition.sidecars:
+        changed["sidecars"] = [_evaluate_step(step, context) for step in definition.sidecars]
+    if definition.registry is not None:
+        changed["registry"] = _evaluate_registry(definition.registry, context)
+    if definition.subjob is not None:
+        changed["subjob"] = _evaluate_subjob(definition.subjob, context)
+    return replace(definition, **changed) if changed else definition
+
+
+def text_of(template: str, context: Mapping[str, Any]) -> str:
+    """A rendered template, without what no database or message can hold: NUL, and halves of surrogate pairs."""
+    if "{{" not in template:
+        return template
+    text = render(template, context)
+    if text.isascii():
+        return text.replace("\0", "") if "\0" in text else text
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _values(values: Mapping[str, str], context: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text_of(text, context) for name, text in values.items()}
+
+
+def _evaluate_step(step: A, context: Mapping[str, Any]) -> A:
+    return replace(
+        step,
+        name=text_of(step.name, context),
+        image=text_of(step.image, context),
+        cmd=[text_of(text, context) for text in step.cmd],
+        env=_values(step.env, context),
+        registry=_evaluate_registry(step.registry, context) if step.registry else None,
+    )
+
+
+def _evaluate_registry(registry: Registry, context: Mapping[str, Any]) -> Registry:
+    return Registry(username=text_of(registry.username, context), password=text_of(registry.password, context))
+
+
+def _evaluate_subjob(subjob: SubJob, context: Mapping[str, Any]) -> SubJob:
+    return replace(
+        subjob,
+        name=text_of(subjob.name, context),
+        inputs=_values(subjob.inputs, context),
+        secrets=_values(subjob.secrets, context),
+        webhooks=[_evaluate_webhook(webhook, context) for webhook in subjob.webhooks],
+    )
+
+
+def _evaluate_webhook(webhook: WebhookDefinition, context: Mapping[str, Any]) -> WebhookDefinition:
+    return replace(webhook, url=text_of(webhook.url, context), headers=_values(webhook.headers, context))
+
+
+def with_defaults(task: TaskDefinition, defaults: Defaults) -> TaskDefinition:
+    """The task with the job's defaults in the fields it leaves unset; a priority of 0 counts as unset."""
+    changed: dict[str, Any] = {}
+    if defaults.limits is not None:
+        own = task.limits or Limits()
+        changed["limits"] = Limits(cpus=own.cpus or defaults.limits.cpus, memory=own.memory or defaults.limits.memory)
+    if defaults.retry is not None and task.retry is None:
+        changed["retry"] = defaults.retry
+    for name in ("timeout", "queue", "priority"):
+        if not getattr(task, name):
+            changed[name] = getattr(defaults, name)
+    return replace(task, **changed)

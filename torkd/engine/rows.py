@@ -1,0 +1,114 @@
+"""The rows that decisions are made from and written to: what a job and a task are between two events.
+
+They hold only what changes or decides. A time, an error or a result that is None was not loaded, and None leaves what is
+stored as it is.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from tork.job import Defaults, JobState
+from tork.task import Retry, TaskDefinition, TaskState
+
+
+class TaskKind(StrEnum):
+    """How a task is carried out."""
+
+    REGULAR = "regular"
+    """By a worker."""
+    PARALLEL = "parallel"
+    EACH = "each"
+    SUBJOB = "subjob"
+
+    @property
+    def has_children(self) -> bool:
+        """Whether it is carried out by child tasks of the same job."""
+        return self in {TaskKind.PARALLEL, TaskKind.EACH}
+
+
+def kind_of(definition: TaskDefinition) -> TaskKind:
+    """The kind of a task, by what its definition has."""
+    if definition.parallel is not None:
+        return TaskKind.PARALLEL
+    if definition.each is not None:
+        return TaskKind.EACH
+    if definition.subjob is not None:
+        return TaskKind.SUBJOB
+    return TaskKind.REGULAR
+
+
+class JobRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A job between two events."""
+
+    id: str
+    root_id: str
+    parent_job_id: str | None = None
+    parent_task_id: str | None = None
+    name: str
+    state: JobState
+    position: int = 0
+    task_count: int
+    progress: float = 0.0
+    version: int = 0
+    created_by: str
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    delete_at: datetime | None = None
+    error: str | None = None
+    result: str | None = None
+    defaults: Defaults | None = None
+    auto_delete: str | None = None
+    has_secrets: bool = False
+
+
+class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A task between two events."""
+
+    id: str
+    job_id: str
+    root_id: str
+    parent_id: str | None = None
+    position: int
+    item_index: int | None = None
+    kind: TaskKind
+    state: TaskState
+    name: str = ""
+    queue: str = ""
+    priority: int = 0
+    var: str = ""
+    retry: Retry | None = None
+    attempts: int = 0
+    dispatch: int = 0
+    redelivered: int = 0
+    run_id: str | None = None
+    node_id: str | None = None
+    lease_id: str | None = None
+    created_at: datetime | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    failed_at: datetime | None = None
+    due_at: datetime | None = None
+    progress: float = 0.0
+    error: str | None = None
+    result: str | None = None
+    log_parts: int = 0
+    size: int = 0
+    created: int = 0
+    released: int = 0
+    completions: int = 0
+    concurrency: int = 0
+    subjob_id: str | None = None
+    scope: dict[str, Any] | None = None
+    spec: TaskDefinition | None = None
+    """The evaluated definition; None when it was not loaded."""
+    version: int = 0
+    copy_of: str | None = None
+    """For a new row without a spec: the task whose spec it gets."""

@@ -1,0 +1,172 @@
+"""One decision in the making: reads fall through to the view, writes are kept as changes on top of it.
+
+The view itself is not touched, so a decision that raises has changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from tork.job import JobDefinition, JobState
+from tork.task import TaskDefinition, TaskState
+from torkd.engine.changes import (
+    CancelTree,
+    Change,
+    CreateJob,
+    CreateTask,
+    OrderKind,
+    SendTask,
+    SetResult,
+    StoreItems,
+    TellNode,
+    UnfoldSoon,
+    UpdateJob,
+    UpdateTask,
+)
+from torkd.engine.reads import NAMESPACES, Reads, reads_of
+from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.transitions import check_job, check_task
+from torkd.engine.view import Context, NotLoadedError, Step, View, attached_jobs
+
+
+class Turn:
+    """The state of one decision. `todo` holds what follows from it, so that chains of any length need no recursion."""
+
+    def __init__(self, view: View, now: datetime, new_id: Callable[[], str]) -> None:
+        self.view = view
+        self.now = now
+        self.new_id = new_id
+        self.changes: list[Change] = []
+        self.todo: deque[tuple[Callable[[Turn, str], None], str]] = deque()
+        self._jobs: dict[str, JobRow] = {}
+        self._tasks: dict[str, TaskRow] = {}
+        self._definitions: dict[str, JobDefinition] = {}
+        self._results: dict[str, dict[str, str]] = {}
+
+    def run_todo(self) -> None:
+        """Carry out what follows, and what follows from that."""
+        while self.todo:
+            action, subject_id = self.todo.popleft()
+            action(self, subject_id)
+
+    def job(self, job_id: str) -> JobRow | None:
+        """The job as it is now; None when there is none (it was deleted)."""
+        return self._jobs.get(job_id) or self.view.jobs.get(job_id)
+
+    def task(self, task_id: str) -> TaskRow | None:
+        """The task as it is now; None when there is none."""
+        return self._tasks.get(task_id) or self.view.tasks.get(task_id)
+
+    def waiting_child(self, parent_id: str, index: int) -> TaskRow | None:
+        """The child at this place, if it is held back."""
+        for task in self._tasks.values():
+            if task.parent_id == parent_id and task.item_index == index and task.state is TaskState.CREATED:
+                return task
+        task_id = self.view.waiting.get((parent_id, index))
+        child = self.task(task_id) if task_id else None
+        return child if child is not None and child.state is TaskState.CREATED else None
+
+    def create_job(self, row: JobRow, definition: JobDefinition) -> None:
+        """A new job."""
+        self._jobs[row.id] = row
+        self._definitions[row.id] = definition
+        self.changes.append(CreateJob(row, definition))
+
+    def set_job(self, job: JobRow, state: JobState | None = None, **fields: Any) -> JobRow:
+        """Change a job. A change of state must be legal."""
+        if state is not None and state is not job.state:
+            check_job(job.id, job.state, state)
+            fields["state"] = state
+        job = replace(job, **fields)
+        self._jobs[job.id] = job
+        self.changes.append(UpdateJob(job))
+        return job
+
+    def create_task(self, row: TaskRow) -> TaskRow:
+        """A new task."""
+        self._tasks[row.id] = row
+        self.changes.append(CreateTask(row))
+        return row
+
+    def set_task(self, task: TaskRow, state: TaskState | None = None, **fields: Any) -> TaskRow:
+        """Change a task. A change of state must be legal."""
+        if state is not None and state is not task.state:
+            check_task(task.id, task.state, state)
+            fields["state"] = state
+        task = replace(task, **fields)
+        self._tasks[task.id] = task
+        self.changes.append(UpdateTask(task))
+        return task
+
+    def send(self, task: TaskRow) -> None:
+        """Hand the task out."""
+        self.changes.append(SendTask(task.id))
+
+    def set_result(self, job_id: str, var: str, value: str) -> None:
+        """Let later tasks read it."""
+        self._results.setdefault(job_id, {})[var] = value
+        self.changes.append(SetResult(job_id, var, value))
+
+    def store_items(self, task: TaskRow, items: list[Any]) -> None:
+        """Keep the elements whose children come later."""
+        self.changes.append(StoreItems(task.id, task.job_id, items))
+
+    def cancel_tree(self, job_id: str) -> None:
+        """Cancel all that is active below the job. What this decision knows of it is changed at once."""
+        self.changes.append(CancelTree(job_id))
+        tree = attached_jobs((self.view.jobs | self._jobs).values(), job_id)
+        for sub_id in tree - {job_id}:
+            sub_job = self.job(sub_id)
+            if sub_job is not None and sub_job.state.is_active:
+                self._jobs[sub_id] = replace(sub_job, state=JobState.CANCELLED, failed_at=self.now)
+        for task in (self.view.tasks | self._tasks).values():
+            if task.job_id in tree and task.state.is_active:
+                self._tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=self.now, due_at=None)
+
+    def tell(self, kind: OrderKind, node_id: str, run_id: str) -> None:
+        """Tell the node of a run."""
+        self.changes.append(TellNode(kind, node_id, run_id))
+
+    def unfold_soon(self, task: TaskRow) -> None:
+        """Come back for more children."""
+        self.changes.append(UnfoldSoon(task.id, task.job_id, task.root_id))
+
+    def step(self, job: JobRow, position: int) -> Step:
+        """A step of the job. Raises `NotLoadedError`."""
+        definition = self._definitions.get(job.id) or self.view.definitions.get(job.id)
+        if definition is not None:
+            if position > len(definition.tasks):
+                return Step(output=definition.output)
+            return Step(definition=definition.tasks[position - 1])
+        try:
+            return self.view.steps[job.id, position]
+        except KeyError:
+            raise NotLoadedError(job.id, position=position) from None
+
+    def require(self, job_id: str, definition: TaskDefinition) -> None:
+        """Raises `NotLoadedError` unless all of the context that the definition reads is here."""
+        if job_id in self._definitions or job_id in self.view.definitions:
+            return
+        needed = reads_of(definition)
+        if not self.view.context_reads.get(job_id, Reads()).covers(needed):
+            raise NotLoadedError(job_id, reads=needed)
+
+    def context(self, job: JobRow, scope: dict[str, Any] | None) -> dict[str, Any]:
+        """What expressions of this job see: the four namespaces, and the variables of the eaches around."""
+        own = self._definitions.get(job.id)
+        if own is not None:
+            known: Context = {"inputs": own.inputs, "secrets": own.secrets, "tasks": {}}
+        else:
+            known = self.view.contexts.get(job.id, {})
+        context: dict[str, Any] = {name: known.get(name, {}) for name in NAMESPACES}
+        if job.id in self._results:
+            context["tasks"] = context["tasks"] | self._results[job.id]
+        context["job"] = {"id": job.id, "name": job.name}
+        if scope:
+            context.update(scope)
+        return context

@@ -1,0 +1,163 @@
+"""What is known while a batch is decided: the rows that were loaded, and what the batch has changed so far.
+
+Events of one batch are folded one after the other: `apply` takes the changes of one decision, the next decision sees them.
+At the end `finished` gives every touched job its next version, which also marks its changed tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+
+from msgspec.structs import replace
+
+from tork.errors import TorkError
+from tork.job import JobDefinition, JobState
+from tork.task import TaskDefinition, TaskState
+from torkd.engine.changes import (
+    CancelTree,
+    Change,
+    CreateJob,
+    CreateTask,
+    OrderKind,
+    SendTask,
+    SetResult,
+    StoreItems,
+    TellNode,
+    UnfoldSoon,
+    UpdateJob,
+    UpdateTask,
+)
+from torkd.engine.reads import Reads
+from torkd.engine.rows import JobRow, TaskRow
+
+Context = dict[str, dict[str, str]]
+"""Namespace (inputs, secrets, tasks) to name to value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One entry of a job's list of tasks; the one after the last is the output template."""
+
+    definition: TaskDefinition | None = None
+    output: str = ""
+
+
+class NotLoadedError(TorkError):
+    """A decision needs more than was loaded. The shell loads it and asks again; nothing was decided."""
+
+    def __init__(self, job_id: str, *, position: int | None = None, reads: Reads | None = None) -> None:
+        super().__init__(f"job {job_id}: step {position} or {reads} is not loaded")
+        self.job_id = job_id
+        self.position = position
+        self.reads = reads
+
+
+def attached_jobs(jobs: Iterable[JobRow], job_id: str) -> set[str]:
+    """The job and all attached sub-jobs below it, as far as they are among `jobs`."""
+    jobs = [job for job in jobs if job.parent_job_id is not None]
+    tree = {job_id}
+    while below := {job.id for job in jobs if job.parent_job_id in tree} - tree:
+        tree |= below
+    return tree
+
+
+@dataclass(slots=True)
+class View:
+    """The rows of one batch. Everything in `dirty_*`, `new_*` and below is what the batch decided."""
+
+    jobs: dict[str, JobRow] = field(default_factory=dict)
+    tasks: dict[str, TaskRow] = field(default_factory=dict)
+    steps: dict[tuple[str, int], Step] = field(default_factory=dict)
+    contexts: dict[str, Context] = field(default_factory=dict)
+    context_reads: dict[str, Reads] = field(default_factory=dict)
+    """What of a job's context was loaded; absent for a job that this batch made, whose context is all there."""
+    items: dict[str, tuple[int, list[Any]]] = field(default_factory=dict)
+    """Task id to the elements from an index on."""
+    waiting: dict[tuple[str, int], str] = field(default_factory=dict)
+    """(parent, item index) to the id of a child that may be released."""
+    skipped_roots: set[str] = field(default_factory=set)
+
+    definitions: dict[str, JobDefinition] = field(default_factory=dict)
+    new_jobs: set[str] = field(default_factory=set)
+    dirty_jobs: set[str] = field(default_factory=set)
+    new_tasks: set[str] = field(default_factory=set)
+    dirty_tasks: set[str] = field(default_factory=set)
+    sends: list[str] = field(default_factory=list)
+    results: dict[tuple[str, str], str] = field(default_factory=dict)
+    stored_items: list[StoreItems] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+    """Jobs whose trees are cancelled, by statement: most of their tasks are not in this view."""
+    cancelled_at: datetime | None = None
+    orders: list[TellNode] = field(default_factory=list)
+    unfold: dict[str, UnfoldSoon] = field(default_factory=dict)
+
+    def apply(self, changes: Iterable[Change], now: datetime) -> None:
+        """Make the changes of one decision visible to the next."""
+        for change in changes:
+            match change:
+                case CreateJob(row, definition):
+                    self.jobs[row.id] = row
+                    self.new_jobs.add(row.id)
+                    self.definitions[row.id] = definition
+                    self.contexts[row.id] = {"inputs": definition.inputs, "secrets": definition.secrets, "tasks": {}}
+                case UpdateJob(row):
+                    self.jobs[row.id] = row
+                    self.dirty_jobs.add(row.id)
+                case CreateTask(row):
+                    self.tasks[row.id] = row
+                    self.new_tasks.add(row.id)
+                    self.dirty_jobs.add(row.job_id)
+                case UpdateTask(row):
+                    self.tasks[row.id] = row
+                    self.dirty_tasks.add(row.id)
+                    self.dirty_jobs.add(row.job_id)
+                case SendTask(task_id):
+                    self.sends.append(task_id)
+                case SetResult(job_id, var, value):
+                    self.results[job_id, var] = value
+                    self.contexts.setdefault(job_id, {}).setdefault("tasks", {})[var] = value
+                case StoreItems():
+                    self.stored_items.append(change)
+                case CancelTree(job_id):
+                    self._cancel_tree(job_id, now)
+                case TellNode():
+                    self.orders.append(change)
+                case UnfoldSoon(task_id):
+                    self.unfold[task_id] = change
+                case _:
+                    assert_never(change)
+
+    def _cancel_tree(self, job_id: str, now: datetime) -> None:
+        self.cancelled.append(job_id)
+        self.cancelled_at = now
+        tree = attached_jobs(self.jobs.values(), job_id)
+        for sub_id in tree - {job_id}:
+            if self.jobs[sub_id].state.is_active:
+                self.jobs[sub_id] = replace(self.jobs[sub_id], state=JobState.CANCELLED, failed_at=now)
+                self.dirty_jobs.add(sub_id)
+        for task in list(self.tasks.values()):
+            if task.job_id in tree and task.state.is_active:
+                if task.run_id and task.node_id:
+                    self.orders.append(TellNode(OrderKind.STOP, task.node_id, task.run_id))
+                self.tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=now, due_at=None)
+                self.dirty_tasks.add(task.id)
+
+    def finish(self) -> None:
+        """Give every touched job its next version, and mark its changed tasks with it. Called once, before writing."""
+        for job_id in self.dirty_jobs | self.new_jobs:
+            if job_id in self.jobs:
+                self.jobs[job_id] = replace(self.jobs[job_id], version=self.jobs[job_id].version + 1)
+        for task_id in self.dirty_tasks | self.new_tasks:
+            task = self.tasks[task_id]
+            self.tasks[task_id] = replace(task, version=self.jobs[task.job_id].version)
+
+    def sent_rows(self) -> list[TaskRow]:
+        """The tasks to hand out, as they are at the end of the batch: each once, without those that ended meanwhile."""
+        return [
+            self.tasks[task_id]
+            for task_id in dict.fromkeys(self.sends)
+            if self.tasks[task_id].state is TaskState.SCHEDULED
+        ]
