@@ -1,0 +1,218 @@
+"""Jobs and logs as they go on, over event streams, and by asking again and again where there are none.
+
+Invariants: a dropped, stalled or restarted server is only an interruption; a log part is yielded exactly once; a job's
+end is believed only when the server said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from tork.errors import NotFound
+from tork.job import JobSummary
+from tork.log import TaskLogPart
+from tork.task import TaskSummary
+from torkctl.client.api import Api
+from torkctl.client.patience import Patience
+from torkctl.client.transport import Event
+from torkctl.errors import NoAnswer, Unsupported
+
+T = TypeVar("T")
+
+_FIRST_POLL_SECONDS = 0.1
+_LONGEST_POLL_SECONDS = 2.0
+_RESTART_GRACE_SECONDS = 30.0
+"""A restart is carried out after it was accepted; for this long an unchanged job is taken for not restarted yet."""
+
+
+@dataclass
+class SeenParts:
+    """Which log parts were yielded, in little memory: numbers count from 1 in each run of a task."""
+
+    _complete_up_to: dict[tuple[str, str], int] = field(default_factory=dict)
+    _beyond: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    _unnumbered: set[str] = field(default_factory=set)
+    count: int = 0
+
+    def add(self, part: TaskLogPart) -> bool:
+        """Remember the part. Returns whether it is new."""
+        is_new = self._add_number(part) if part.number > 0 else self._add_id(part)
+        self.count += is_new
+        return is_new
+
+    def _add_id(self, part: TaskLogPart) -> bool:
+        if part.id and part.id in self._unnumbered:
+            return False
+        self._unnumbered.add(part.id)
+        return True
+
+    def _add_number(self, part: TaskLogPart) -> bool:
+        run = (part.task_id, part.run)
+        complete = self._complete_up_to.get(run, 0)
+        beyond = self._beyond.setdefault(run, set())
+        if part.number <= complete or part.number in beyond:
+            return False
+        beyond.add(part.number)
+        while complete + 1 in beyond:
+            complete += 1
+            beyond.remove(complete)
+        self._complete_up_to[run] = complete
+        return True
+
+
+def follow_job(
+    api: Api, job_id: str, patience: Patience, *, stale: JobSummary | None = None
+) -> Iterator[JobSummary | TaskSummary]:
+    """The job's states and its tasks', until and with the job's end. An ended job equal to `stale` is not its end yet.
+
+    Raises `NotFound` when the job is gone and `NoAnswer` when the server stays away longer than patience lasts.
+    """
+    return _JobFollower(api, job_id, patience, stale).follow()
+
+
+class _JobFollower:
+    def __init__(self, api: Api, job_id: str, patience: Patience, stale: JobSummary | None) -> None:
+        self.api = api
+        self.job_id = job_id
+        self.patience = patience
+        self.stale = stale
+        self.stale_until = patience.clock() + _RESTART_GRACE_SECONDS
+        self.last_event_id = ""
+        self.told: JobSummary | None = None
+
+    def follow(self) -> Iterator[JobSummary | TaskSummary]:
+        has_stream = True
+        pauses = _poll_pauses()
+        while True:
+            summary = self.api.job_summary(self.job_id, patience=self.patience)
+            yield from self._new(summary)
+            if self._is_end(summary):
+                return
+            if self._is_stale(summary) or not has_stream:
+                self.patience.stop.wait(next(pauses))
+                continue
+            try:
+                ended = yield from self._stream()
+            except (NotFound, Unsupported):
+                has_stream = False
+            except NoAnswer as error:
+                self.patience.failed(error)
+            else:
+                if ended:
+                    return
+                self.patience.pause()
+
+    def _stream(self) -> Generator[JobSummary | TaskSummary, None, bool]:
+        with self.api.events(f"/jobs/{self.job_id}/events", last_event_id=self.last_event_id) as events:
+            self.patience.answered()
+            for event in events:
+                self.patience.settled()
+                self.last_event_id = event.id or self.last_event_id
+                if event.kind == "reset":
+                    self.last_event_id = ""
+                    return False
+                if event.kind == "task":
+                    yield _decoded(event, TaskSummary)
+                elif event.kind in {"job", "end"}:
+                    summary = _decoded(event, JobSummary)
+                    yield from self._new(summary)
+                    if self._is_end(summary):
+                        return True
+        return False
+
+    def _new(self, summary: JobSummary) -> Iterator[JobSummary]:
+        if summary != self.told and not self._is_stale(summary):
+            self.told = summary
+            yield summary
+
+    def _is_end(self, summary: JobSummary) -> bool:
+        return not summary.state.is_active and not self._is_stale(summary)
+
+    def _is_stale(self, summary: JobSummary) -> bool:
+        return summary == self.stale and self.patience.clock() < self.stale_until
+
+
+def follow_log(
+    api: Api, path: str, patience: Patience, *, is_active: Callable[[], bool], seen: SeenParts | None = None
+) -> Iterator[TaskLogPart]:
+    """Every part of the log of `/jobs/{id}` or `/tasks/{id}` that is not in `seen`, until its last one.
+
+    `is_active` tells whether more is to come; it is asked only where the server has no log stream.
+    """
+    seen = seen or SeenParts()
+    cursor = ""
+    while True:
+        try:
+            with api.events(f"{path}/log/stream", last_event_id=cursor) as events:
+                patience.answered()
+                for event in events:
+                    patience.settled()
+                    if event.kind == "end":
+                        return
+                    if event.kind == "log":
+                        part = _decoded(event, TaskLogPart)
+                        if seen.add(part):
+                            yield part
+                    if event.kind == "reset":
+                        cursor = ""
+                        break
+                    cursor = event.id or cursor  # only now: a part that was not handed on must come again
+        except (NotFound, Unsupported):
+            yield from _poll_log(api, path, patience, is_active, seen)
+            return
+        except NoAnswer as error:
+            patience.failed(error)
+        else:
+            patience.pause()
+
+
+def read_log(api: Api, path: str, *, patience: Patience | None = None) -> list[TaskLogPart]:
+    """The whole log as it is now, oldest part first."""
+    return _unseen_parts(api, path, patience, SeenParts())
+
+
+def _poll_log(
+    api: Api, path: str, patience: Patience, is_active: Callable[[], bool], seen: SeenParts
+) -> Iterator[TaskLogPart]:
+    pauses = _poll_pauses()
+    while True:
+        more_to_come = is_active()  # asked first: what was printed before the end is in the pages read after it
+        fresh = _unseen_parts(api, path, patience, seen)
+        yield from fresh
+        if not more_to_come:
+            return
+        if fresh:
+            pauses = _poll_pauses()
+        patience.stop.wait(next(pauses))
+
+
+def _unseen_parts(api: Api, path: str, patience: Patience | None, seen: SeenParts) -> list[TaskLogPart]:
+    """Pages shift while they are read, so parts come twice, and none is missed: reading goes from new to old."""
+    fresh: list[TaskLogPart] = []
+    number = 1
+    while True:
+        page = api.log_page(path, page=number, patience=patience)
+        fresh += [part for part in page.items if seen.add(part)]
+        complete = seen.count >= page.total_items and not page.total_is_lower_bound
+        if not page.items or number >= page.total_pages or complete:
+            fresh.reverse()
+            return fresh
+        number += 1
+
+
+def _poll_pauses() -> Iterator[float]:
+    seconds = _FIRST_POLL_SECONDS
+    while True:
+        yield seconds
+        seconds = min(seconds * 1.5, _LONGEST_POLL_SECONDS)
+
+
+def _decoded(event: Event, to: type[T]) -> T:
+    try:
+        return msgspec.json.decode(event.data, type=to)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise NoAnswer(f"an event is not one of Tork's API: {error}") from error

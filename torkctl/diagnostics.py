@@ -1,0 +1,155 @@
+"""Everything on stderr, and the exit codes. Scripts depend on the codes: the table here is a contract.
+
+Invariant: nothing here writes to stdout, and a stderr that is gone never changes the exit code.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tork.errors import (
+    DefinitionError,
+    DurationError,
+    ExpressionError,
+    IdempotencyConflict,
+    NotFound,
+    SettingsError,
+    StateConflict,
+)
+from torkctl.errors import Denied, OutOfTime, Refused, Unsupported, UsageProblem
+
+
+class ExitCode(IntEnum):
+    """How a command ended."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CANCELLED = 3
+    NOT_FOUND = 4
+    UNKNOWN = 5
+    DENIED = 6
+    TIMED_OUT = 124
+    INTERRUPTED = 130
+
+
+_CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (KeyboardInterrupt, ExitCode.INTERRUPTED),
+    (UsageProblem, ExitCode.USAGE),
+    (DefinitionError, ExitCode.USAGE),
+    (ExpressionError, ExitCode.USAGE),
+    (DurationError, ExitCode.USAGE),
+    (SettingsError, ExitCode.USAGE),
+    (Refused, ExitCode.USAGE),
+    (IdempotencyConflict, ExitCode.USAGE),
+    (Unsupported, ExitCode.USAGE),
+    (StateConflict, ExitCode.FAILED),
+    (NotFound, ExitCode.NOT_FOUND),
+    (Denied, ExitCode.DENIED),
+    (OutOfTime, ExitCode.TIMED_OUT),
+)
+
+_WORST_FIRST = (
+    ExitCode.UNKNOWN,
+    ExitCode.TIMED_OUT,
+    ExitCode.DENIED,
+    ExitCode.NOT_FOUND,
+    ExitCode.FAILED,
+    ExitCode.CANCELLED,
+    ExitCode.DONE,
+)
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """The code for an error that ends a command. What is not in the table left the outcome unknown."""
+    for kind, code in _CODE_OF_ERROR:
+        if isinstance(error, kind):
+            return code
+    return ExitCode.UNKNOWN
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The one code for several things: the first that applies."""
+    present = set(codes)
+    return next((code for code in _WORST_FIRST if code in present), ExitCode.DONE)
+
+
+@dataclass(kw_only=True)
+class _Manner:
+    quiet: bool = False
+    verbose: bool = False
+    color: bool = False
+
+
+_manner = _Manner()
+
+
+def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
+    """Say how much is told, and whether colour is wanted where it can be shown."""
+    _manner.quiet = quiet
+    _manner.verbose = verbose
+    _manner.color = not no_color and shows_color(sys.stderr.isatty())
+
+
+def shows_color(is_terminal: bool) -> bool:
+    """Whether colour codes belong there: on terminals that know them, and never with NO_COLOR."""
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def notice(text: str) -> None:
+    """Something worth knowing while it goes well; not told with --quiet."""
+    if not _manner.quiet:
+        _write(_painted(text, "2"))
+
+
+def block(text: str) -> None:
+    """Several lines worth knowing, as they are; not told with --quiet."""
+    if not _manner.quiet:
+        _write(text)
+
+
+def detail(text: str) -> None:
+    """Something for those who look for a cause: told with --verbose only."""
+    if _manner.verbose:
+        _write(_painted(text, "2"))
+
+
+def warning(text: str) -> None:
+    """Something that may not be as wanted."""
+    _write(f"{_painted('warning:', '33')} {text}")
+
+
+def error(text: str) -> None:
+    """Why the command ends without success."""
+    _write(f"{_painted('error:', '31')} {text}")
+
+
+def problem(text: str) -> None:
+    """A line that starts with the place it speaks of, as editors read it: `file:line:col: message`."""
+    _write(text)
+
+
+def is_verbose() -> bool:
+    """Whether causes are told."""
+    return _manner.verbose
+
+
+def uses_color() -> bool:
+    """Whether stderr shows colour."""
+    return _manner.color
+
+
+def _painted(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if _manner.color else text
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # nobody reads it any more; the exit code still speaks

@@ -1,0 +1,48 @@
+"""What goes wrong between a command line and a server, beside the errors everybody shares.
+
+    TorkError
+    ├── UsageProblem       the arguments, or a file they name, can't be used
+    ├── Refused            the server understood the request and will not have it
+    ├── Denied             not authenticated, or not permitted
+    ├── Unsupported        the server does not know this part of the API
+    ├── OutOfTime          the time that the caller gave ran out
+    └── Unavailable
+        └── NoAnswer       unreachable, 5xx, 429, or something that is not this API; waiting may help
+
+They know nothing of exit codes: `torkctl.diagnostics` holds that table.
+"""
+
+from __future__ import annotations
+
+from tork.errors import TorkError, Unavailable
+
+
+class UsageProblem(TorkError):
+    """The arguments, or a file they name, can't be used: nothing was sent."""
+
+
+class Refused(TorkError):
+    """The server understood the request and will not have it; sending it again can't help."""
+
+
+class Denied(TorkError):
+    """The credentials are missing or wrong, or don't allow this."""
+
+
+class Unsupported(TorkError):
+    """The server does not know this part of the API."""
+
+
+class OutOfTime(TorkError):
+    """The time the caller gave ran out; what was waited for goes on."""
+
+
+class NoAnswer(Unavailable):
+    """The server can't be reached, or says it can't answer now: what became of the request is unknown."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, body: bytes = b"") -> None:
+        super().__init__(message)
+        self.body = body
+        """What the server said with it."""
+        self.retry_after = retry_after
+        """Seconds the server asks us to wait before the next attempt."""

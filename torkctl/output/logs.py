@@ -1,0 +1,101 @@
+"""Log parts as lines: put together where a part ends in the middle of one, named, filtered and stamped.
+
+Invariant: a line is written once, whole, and in the order in which its task printed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tork.log import TaskLogPart
+from torkctl.output import stdout
+from torkctl.output.tables import painted
+from torkctl.output.times import timestamp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a task's log, without its end."""
+
+    task_id: str
+    text: str
+    at: datetime | None
+
+
+@dataclass(kw_only=True)
+class LineAssembler:
+    """Makes lines of parts. A part may end within a line, and the next part of the same run goes on with it."""
+
+    _open: dict[tuple[str, str], Line] = field(default_factory=dict)
+
+    def lines(self, part: TaskLogPart) -> list[Line]:
+        """The lines that the part completes."""
+        run = (part.task_id, part.run)
+        begun = self._open.pop(run, None)
+        texts = part.contents.replace("\r\n", "\n").split("\n")
+        lines = [Line(task_id=part.task_id, text=text, at=part.created_at) for text in texts]
+        if begun:
+            lines[0] = Line(task_id=part.task_id, text=begun.text + lines[0].text, at=begun.at)
+        unfinished = lines.pop()
+        if unfinished.text:
+            self._open[run] = unfinished
+        return lines
+
+    def rest(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> list[Line]:
+        """The last lines of those tasks, which had no line end."""
+        runs = [run for run in self._open if of_tasks(run[0])]
+        return [self._open.pop(run) for run in runs]
+
+
+@dataclass(kw_only=True)
+class LogPrinter:
+    """Writes lines to stdout as the flags ask."""
+
+    name_of: Callable[[str], str]
+    """The name of a task by its id, for the prefix and for `task`."""
+
+    with_names: bool = False
+    with_timestamps: bool = False
+    containing: str = ""
+    since: datetime | None = None
+    task: str = ""
+    assembler: LineAssembler = field(default_factory=LineAssembler)
+
+    def show(self, part: TaskLogPart) -> None:
+        """Write the lines that the part completes."""
+        self.write(self.assembler.lines(part))
+
+    def finish(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> None:
+        """Write what those tasks left without a line end."""
+        self.write(self.assembler.rest(of_tasks=of_tasks))
+
+    def wanted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """The lines that the flags let through."""
+        for line in lines:
+            if self.since and line.at and line.at < self.since:
+                continue
+            if self.containing and self.containing not in line.text:
+                continue
+            if self.task and not self._is_of_task(line.task_id):
+                continue
+            yield line
+
+    def write(self, lines: Iterable[Line]) -> None:
+        """Write those of the lines that the flags let through."""
+        color = stdout.uses_color()
+        text = "".join(f"{self._text(line, color)}\n" for line in self.wanted(lines))
+        if text:
+            stdout.write(text)
+
+    def _is_of_task(self, task_id: str) -> bool:
+        return self.task in {task_id, self.name_of(task_id)}
+
+    def _text(self, line: Line, color: bool) -> str:
+        text = line.text
+        if self.with_timestamps:
+            text = f"{painted(timestamp(line.at), '2', color=color)} {text}"
+        if self.with_names:
+            text = painted(f"{self.name_of(line.task_id)} |", "2", color=color) + f" {text}"
+        return text

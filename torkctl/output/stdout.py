@@ -1,0 +1,94 @@
+"""The one place that writes to stdout.
+
+Invariant: colour and terminal control appear only when stdout is a terminal; with `-o json` nothing but one document.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from torkctl.diagnostics import shows_color
+from torkctl.settings import OutputFormat
+
+
+@dataclass(kw_only=True)
+class _Manner:
+    no_color: bool = False
+
+
+_manner = _Manner()
+
+
+def configure(*, no_color: bool) -> None:
+    """Say whether colour is wanted where it can be shown."""
+    _manner.no_color = no_color
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def uses_color() -> bool:
+    """Whether stdout shows colour."""
+    return not _manner.no_color and shows_color(is_terminal())
+
+
+def write(text: str) -> None:
+    """Write and flush, so that a pipe sees each line when it happens."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write each line with its end."""
+    write("".join(f"{line}\n" for line in lines))
+
+
+def abandon() -> None:
+    """Nobody reads stdout any more: what is still buffered goes nowhere instead of failing at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, sys.stdout.fileno())
+    except (OSError, ValueError):
+        return  # stdout is no file, so nothing is flushed to one at exit
+    finally:
+        os.close(nowhere)
+
+
+def document_text(value: Any, output: OutputFormat) -> str:
+    """One document as text. `value` is JSON bytes as the server sent them, or a value to encode."""
+    encoded = value if isinstance(value, bytes) else msgspec.json.encode(value)
+    if output is OutputFormat.YAML:
+        import yaml
+
+        text: str = yaml.safe_dump(msgspec.json.decode(encoded), sort_keys=False, allow_unicode=True)
+        return text
+    if output is OutputFormat.JSONL:
+        return msgspec.json.format(encoded, indent=-1).decode() + "\n"
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def write_document(value: Any, output: OutputFormat) -> None:
+    """Write one document: readable as JSON or YAML, on a single line as JSONL."""
+    write(document_text(value, output))
+
+
+def joined_documents(documents: Iterable[bytes]) -> bytes:
+    """Documents as one JSON array."""
+    return b"[" + b",".join(documents) + b"]"
+
+
+def write_documents(documents: list[bytes], output: OutputFormat) -> None:
+    """Write what several arguments asked for: one alone as itself, several as a list, or each on its line."""
+    if output is OutputFormat.JSONL:
+        for document in documents:
+            write_document(document, output)
+    else:
+        write_document(documents[0] if len(documents) == 1 else joined_documents(documents), output)
