@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.embedded_process import Starter, answers, eventually, kill, processes_of, server_pid
-from tests.support.postgres import DEBIAN_15
+from tests.support.postgres import DEBIAN_15, room
 from tork.errors import StartError
 from torkd.datastore.embedded import attach, start_embedded, start_in_free_run_directory
 from torkd.datastore.embedded_lock import DirectoryInUse
@@ -33,7 +33,7 @@ needs_15 = pytest.mark.skipif(not DEBIAN_15.is_dir(), reason="needs PostgreSQL 1
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An open directory with a short name. Whatever still runs in it at the end is a failure, and is ended."""
-    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-"))
+    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-", dir=room()))
     folder.chmod(0o755)
     try:
         yield folder
@@ -46,7 +46,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def _made_once() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-"))
+    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-", dir=room()))
     folder.chmod(0o755)
     start_embedded(folder / "base").stop()
     yield folder / "base"

@@ -46,7 +46,7 @@ class PostgresServer:
     def start(cls, *, binaries: Path | None = None, tcp: bool = False) -> PostgresServer:
         """Start with the wheel's programs or those in `binaries`; reachable by its socket only, or on loopback too."""
         _remove_leftovers()
-        base = Path(tempfile.mkdtemp(prefix=_prefix(), dir=_room()))
+        base = Path(tempfile.mkdtemp(prefix=_prefix(), dir=room()))
         base.chmod(0o711)  # the unprivileged server of root has to get in
         settings = dict(NOT_DURABLE)
         if tcp:
@@ -99,7 +99,8 @@ def _prefix() -> str:
     return f"torkd-tests-{os.geteuid()}-"
 
 
-def _room() -> Path:
+def room() -> Path:
+    """Where files of throw-away servers go: into memory where there is enough of it."""
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > NEEDED_BYTES:
         return memory
@@ -107,7 +108,7 @@ def _room() -> Path:
 
 
 def _remove_leftovers() -> None:
-    for base in _room().glob(_prefix() + "*"):
+    for base in room().glob(_prefix() + "*"):
         lock = base / "lock"
         if lock.exists() and not embedded_lock.is_taken(lock):
             shutil.rmtree(base, ignore_errors=True)
