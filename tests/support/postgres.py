@@ -38,6 +38,7 @@ class PostgresServer:
 
     def __init__(self, server: EmbeddedServer, dsn: str) -> None:
         self._server = server
+        self.base = server.base
         self._numbers = itertools.count(1)
         self.dsn = dsn
         """Of the maintenance database `postgres`: tests ask for databases of their own."""
@@ -70,7 +71,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         self._server.stop()
-        shutil.rmtree(self._server.base, ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
 
     def _execute(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
