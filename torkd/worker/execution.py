@@ -1,0 +1,195 @@
+"""What a slot does with one delivery: claim, run, report, acknowledge.
+
+Invariants: a redelivered task starts only when it is granted; a report or the news of a hand-back is sent only when nothing
+of the run is alive any more; the message is acknowledged after the report, or early when the run takes long; whatever goes
+wrong inside a run becomes its report and never hurts the slot.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from tork.errors import BrokerUnavailable, RuntimeFailure, TaskStopped
+from torkd.broker.messages import LogPrinted, RunEnded, RunOutcome
+from torkd.broker.protocol import Broker, TaskDelivery
+from torkd.hooks.host_env import HostVariable, with_host_variables
+from torkd.runtime.protocol import Runtime, TaskRun
+from torkd.runtime.stopping import StopReason
+from torkd.worker.deadlines import Deadlines
+from torkd.worker.flushing import LogFlusher
+from torkd.worker.limits import timeout_seconds, with_default_limits
+from torkd.worker.logs import RunLog
+from torkd.worker.options import WorkerOptions
+from torkd.worker.progress import ProgressReport
+from torkd.worker.report import Reporter
+from torkd.worker.running import Run, Runs
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    outcome: RunOutcome | None
+    """None when nobody waits for a report."""
+    result: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Executor:
+    """Everything an execution needs; shared by all slots."""
+
+    broker: Broker
+    runtime: Runtime
+    options: WorkerOptions
+    lease_id: str
+    runs: Runs
+    reporter: Reporter
+    deadlines: Deadlines
+    flusher: LogFlusher
+    host_variables: tuple[HostVariable, ...]
+    environ: Mapping[str, str]
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+
+    def execute(self, delivery: TaskDelivery) -> None:
+        """See the task through to its end, whatever that is."""
+        run = Run(delivery.message, self.new_id(), self.now())
+        early_ack = self.deadlines.add(self.options.early_ack_seconds, lambda: _acknowledge(delivery))
+        if delivery.redelivered:
+            run.expect_answer()
+        self.runs.add(run)
+        try:
+            log = self._open_log(run)
+            ending = self._run(run, log) if self._may_start(run, delivery) else _unstarted(run)
+            run.has_ended = True
+            is_reported = self._report(run, log, ending)
+        finally:
+            self.deadlines.cancel(early_ack)
+            self.runs.remove(run)
+        if is_reported:
+            _acknowledge(delivery)
+
+    def _may_start(self, run: Run, delivery: TaskDelivery) -> bool:
+        """Claim the task; a redelivered one waits until it is granted. Asks again, for an answer may be lost."""
+        if not delivery.redelivered:
+            self._claim(run, redelivered=False)
+            return True
+        while not run.granted and not run.stop.is_set():
+            self._claim(run, redelivered=True)
+            run.wait_for_answer(self.options.ask_again_seconds)
+        return not run.stop.is_set()
+
+    def _claim(self, run: Run, *, redelivered: bool) -> None:
+        try:
+            self.broker.publish_events([run.claim(self.options.node_id, self.lease_id, redelivered=redelivered)])
+        except BrokerUnavailable:
+            # A first claim is made up for by the heartbeat or the report, a redelivered one asks again.
+            _LOG.warning("a claim could not be sent", extra={"run_id": run.run_id})
+
+    def _run(self, run: Run, log: RunLog) -> _Ending:
+        run.has_started = True
+        try:
+            return self._call_runtime(run, log)
+        except RuntimeFailure as error:
+            return _failed(run, log, error)
+        except BaseException as error:  # noqa: BLE001 -- a runtime may be anybody's; the slot must survive it
+            _LOG.exception("the runtime failed", extra={"run_id": run.run_id, "task_id": run.message.task_id})
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return _failed(run, log, RuntimeFailure(f"the runtime failed unexpectedly: {what}"))
+
+    def _call_runtime(self, run: Run, log: RunLog) -> _Ending:
+        message = run.message
+        if not message.task_id:
+            raise RuntimeFailure("task id is required")
+        definition = with_default_limits(message.definition, self.options)
+        definition = with_host_variables(definition, self.host_variables, self.environ)
+        seconds = timeout_seconds(definition.timeout)
+        timer = None
+        if seconds is not None:
+            text = f"task timed out after {definition.timeout}"
+            timer = self.deadlines.add(seconds, lambda: run.stop.set(StopReason.TIMED_OUT, text))
+        task_run = TaskRun(
+            task_id=message.task_id,
+            run_id=run.run_id,
+            node_id=self.options.node_id,
+            definition=definition,
+            log=log,
+            report_progress=ProgressReport(self.broker, message, run.run_id),
+            stop=run.stop,
+            labels={
+                "torkd.node": self.options.node_id,
+                "torkd.job": message.job_id,
+                "torkd.task": message.task_id,
+                "torkd.run": run.run_id,
+            },
+        )
+        try:
+            return _Ending(RunOutcome.COMPLETED, result=self.runtime.run(task_run).replace("\0", ""))
+        finally:
+            if timer is not None:
+                self.deadlines.cancel(timer)
+
+    def _report(self, run: Run, log: RunLog, ending: _Ending) -> bool:
+        """Whether all is told that has to be. If not, the message stays in hand and will come again."""
+        parts = log.finish()
+        if run.stop.reason is StopReason.CANCELLED or ending.outcome is None:
+            self._publish_rest(parts)
+            return True
+        message = run.message
+        report = RunEnded(
+            task_id=message.task_id,
+            job_id=message.job_id,
+            root_id=message.root_id,
+            dispatch=message.dispatch,
+            run_id=run.run_id,
+            node_id=self.options.node_id,
+            lease_id=self.lease_id,
+            outcome=ending.outcome,
+            result=ending.result,
+            error=ending.error,
+            started_at=run.started_at,
+            ended_at=self.now(),
+            log_parts=log.part_count,
+        )
+        return self.reporter.send(parts, report)
+
+    def _publish_rest(self, parts: list[LogPrinted]) -> None:
+        try:
+            if parts:
+                self.broker.publish_events(parts)
+        except BrokerUnavailable:
+            _LOG.warning("the end of a cancelled task's log could not be sent")
+
+    def _open_log(self, run: Run) -> RunLog:
+        return RunLog(
+            run.message,
+            run.run_id,
+            publish=self.broker.publish_events,
+            flusher=self.flusher,
+            stop=run.stop,
+            now=self.now,
+            max_bytes=self.options.logs_max_bytes,
+        )
+
+
+def _unstarted(run: Run) -> _Ending:
+    """It was refused, cancelled, or the worker shuts down: then a claim may be stored, so it is handed back."""
+    return _Ending(RunOutcome.HANDED_BACK if run.stop.reason is StopReason.DRAINED else None)
+
+
+def _failed(run: Run, log: RunLog, error: RuntimeFailure) -> _Ending:
+    text = log.masker.mask(str(error)).replace("\0", "\ufffd")
+    if isinstance(error, TaskStopped) and run.stop.reason is StopReason.DRAINED:
+        return _Ending(RunOutcome.HANDED_BACK, error=text)
+    return _Ending(RunOutcome.FAILED, error=text)
+
+
+def _acknowledge(delivery: TaskDelivery) -> None:
+    try:
+        delivery.ack()
+    except BrokerUnavailable:
+        _LOG.warning("a message could not be acknowledged: it will come again, and the claim will refuse it")

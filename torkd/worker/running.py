@@ -1,0 +1,128 @@
+"""The runs of one worker that have not ended yet, and what coordinators order about them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from datetime import datetime
+
+from torkd.broker.messages import RunClaimed, RunReference, RunTask
+from torkd.runtime.stopping import StopReason, StopSignal
+
+
+class Run:
+    """One execution of a task."""
+
+    __slots__ = ("_answered", "granted", "has_ended", "has_started", "message", "run_id", "started_at", "stop")
+
+    def __init__(self, message: RunTask, run_id: str, started_at: datetime) -> None:
+        self.message = message
+        self.run_id = run_id
+        self.started_at = started_at
+        self.stop = StopSignal()
+        self.has_started = False
+        """Only then do heartbeats name it: they count as its claim."""
+        self.has_ended = False
+        """Whether nothing of it is alive any more; the report may still be on its way."""
+        self.granted = False
+        self._answered: threading.Event | None = None
+
+    def expect_answer(self) -> None:
+        """This run asks before it starts."""
+        self._answered = threading.Event()
+        self.stop.on_set(self._answered.set)
+
+    def grant(self) -> None:
+        """It may start."""
+        self.granted = True
+        if self._answered is not None:
+            self._answered.set()
+
+    def wait_for_answer(self, seconds: float) -> bool:
+        """Whether an answer, or an order to stop, came within so many seconds."""
+        return self._answered is None or self._answered.wait(seconds)
+
+    def reference(self) -> RunReference:
+        """What heartbeats say of it."""
+        message = self.message
+        return RunReference(
+            task_id=message.task_id,
+            job_id=message.job_id,
+            root_id=message.root_id,
+            dispatch=message.dispatch,
+            run_id=self.run_id,
+            started_at=self.started_at,
+        )
+
+    def claim(self, node_id: str, lease_id: str, *, redelivered: bool) -> RunClaimed:
+        """That it has started, or asks whether it may."""
+        message = self.message
+        return RunClaimed(
+            task_id=message.task_id,
+            job_id=message.job_id,
+            root_id=message.root_id,
+            dispatch=message.dispatch,
+            run_id=self.run_id,
+            node_id=node_id,
+            lease_id=lease_id,
+            started_at=self.started_at,
+            redelivered=redelivered,
+        )
+
+
+class Runs:
+    """All runs by their id. Orders about an id that is not here any more, or never was, are ignored."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: dict[str, Run] = {}
+        self._all_stopped: tuple[StopReason, str] | None = None
+
+    def add(self, run: Run) -> None:
+        """A run begins. After `stop_all` it is stopped at once."""
+        with self._lock:
+            self._runs[run.run_id] = run
+            stopped = self._all_stopped
+        if stopped is not None:
+            run.stop.set(*stopped)
+
+    def remove(self, run: Run) -> None:
+        """It has ended, and nothing of it is left."""
+        with self._lock:
+            self._runs.pop(run.run_id, None)
+
+    def grant(self, run_ids: Iterable[str]) -> None:
+        """These may start."""
+        for run in self._known(run_ids):
+            run.grant()
+
+    def stop(self, run_ids: Iterable[str]) -> None:
+        """End these: nobody waits for their reports."""
+        for run in self._known(run_ids):
+            run.stop.set(StopReason.CANCELLED, "the task was cancelled, or another run owns it")
+
+    def stop_all(self, reason: StopReason, text: str) -> None:
+        """End all, and those that are yet to come."""
+        with self._lock:
+            self._all_stopped = (reason, text)
+            runs = list(self._runs.values())
+        for run in runs:
+            run.stop.set(reason, text)
+
+    def references(self) -> list[RunReference]:
+        """Those that have started."""
+        with self._lock:
+            runs = list(self._runs.values())
+        return [run.reference() for run in runs if run.has_started]
+
+    def alive_count(self) -> int:
+        """How many still have something alive."""
+        with self._lock:
+            return sum(not run.has_ended for run in self._runs.values())
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def _known(self, run_ids: Iterable[str]) -> list[Run]:
+        with self._lock:
+            return [run for run_id in run_ids if (run := self._runs.get(run_id))]
