@@ -12,13 +12,11 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from typing import Any, TextIO
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
-
-Format = Literal["pretty", "json"]
 
 _LEVELS = {
     "debug": logging.DEBUG,

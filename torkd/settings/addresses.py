@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 _MAX_PORT = 65535
-_LOOPBACK_NAMES = frozenset({"localhost", "::1"})
 
 
 def split_address(text: str) -> tuple[str, int]:
@@ -26,7 +26,12 @@ def split_address(text: str) -> tuple[str, int]:
 def is_loopback(text: str) -> bool:
     """Whether an address can be reached from this machine only."""
     host, _ = split_address(text)
-    return host in _LOOPBACK_NAMES or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name may lead anywhere
 
 
 def check_address(text: str) -> None:

@@ -76,7 +76,8 @@ def _add_table(collected: Collected, file: ConfigFile, table: Mapping[str, Any],
                 collected.problems.append(_not_a_value(file.origin(key), key))
         elif _is_custom(collected, key) and isinstance(value, dict):
             collected.custom[key] = copy.deepcopy(value)
-            collected.custom_origins[key] = file.origin(key)
+            for path in map(".".join, _custom_paths({key: value})):
+                collected.custom_origins[path] = file.origin(path)
             _warn_of_misspelt_section(collected, file.origin(key), key)
         else:
             collected.warnings.append(_unknown(file.origin(key), "key", key, [*KEYS, *TABLES]))

@@ -73,7 +73,7 @@ def read_file(path: Path) -> ConfigFile:
         raise _unusable(path, f"is not TOML: {error}") from error
     if _depth(values) > MAX_DEPTH:
         raise _unusable(path, f"is nested too deeply (right would be at most {MAX_DEPTH} levels)")
-    return ConfigFile(path, values, dict(_key_lines(text)))
+    return ConfigFile(path, values, _lines(text))
 
 
 def expand_home(text: str, home: Path) -> Path:
@@ -106,6 +106,16 @@ def _depth(values: object) -> int:
 
 def _unusable(path: Path, reason: str) -> SettingsError:
     return SettingsError(one_line(f"{path}: {reason}"))
+
+
+def _lines(text: str) -> dict[str, int]:
+    """The line of each key, and of each table: where its own header is, or its first key."""
+    lines: dict[str, int] = {}
+    for key, line in _key_lines(text):
+        for dots in range(1, key.count(".") + 1):
+            lines.setdefault(key.rsplit(".", dots)[0], line)
+        lines[key] = line
+    return lines
 
 
 def _key_lines(text: str) -> Iterator[tuple[str, int]]:

@@ -36,7 +36,7 @@ class Settings(Section, frozen=True, kw_only=True):
     endpoint: Annotated[
         str | None,
         Text(
-            means="an older name of client.endpoint, which wins",
+            means="older name of client.endpoint, which wins where both are set",
             secret=Secret.URL,
             check=url_check("http", "https"),
         ),

@@ -66,11 +66,16 @@ def mask_custom(value: Any, name: str = "") -> Any:
 
 
 def shown(value: object, secret: Secret | None) -> str:
-    """A raw value for an error message: masked, on one line, and not too long."""
-    if isinstance(value, str):
-        return quote(_shortened(str(mask(value, secret))))
-    if secret:
+    """A raw value for an error message: on one line, and not too long.
+
+    A wrong value has no dependable parts, so of one that may hold a secret only the end of a URL is shown.
+    """
+    if secret is Secret.URL and isinstance(value, str):
+        value = _after_credentials(value)
+    elif secret:
         return MASK
+    if isinstance(value, str):
+        return quote(_shortened(value))
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list):
@@ -108,17 +113,27 @@ def bare_or_quoted(name: str) -> str:
 
 def quote(text: str) -> str:
     """A text as a TOML basic string on one line."""
-    return json.dumps(text, ensure_ascii=False).translate(_NOT_IN_TEXT)
+    return json.dumps(_without_surrogates(text), ensure_ascii=False).translate(_NOT_IN_TEXT)
 
 
 def one_line(text: str) -> str:
     """A text without line breaks and other control characters, for a message or a comment."""
-    return text.translate(_NOT_IN_TEXT)
+    return _without_surrogates(text).translate(_NOT_IN_TEXT)
+
+
+def _without_surrogates(text: str) -> str:
+    """A text that can be printed: bytes that were not UTF-8 arrive from the environment as lone surrogates."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _mask_passwords(text: str) -> str:
     hidden = _URL_PASSWORD.sub(rf"\1:{MASK}@", text)
     return _NAMED_PASSWORD.sub(rf"\1{MASK}", hidden)
+
+
+def _after_credentials(url: str) -> str:
+    _, at, end = url.rpartition("@")
+    return f"{MASK}@{end}" if at else url
 
 
 def _shortened(text: str) -> str:

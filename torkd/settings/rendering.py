@@ -12,6 +12,8 @@ from torkd.settings.model import KEYS, Key
 from torkd.settings.origins import Origin, bare_or_quoted, mask, mask_custom, one_line, toml
 from torkd.settings.reading import Loaded
 
+TABLE_MARKER = "<!-- Written by `python -m torkd.settings docs/configuration.md`. -->\n"
+# stands in the docs before the table, which goes on to the end of the page
 _TABLE_HEAD = "| key | type | default | meaning |\n| --- | --- | --- | --- |\n"
 
 

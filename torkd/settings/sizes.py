@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?([kmgtp]i?)?b?", re.ASCII | re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?) ?([kmgtp]i?)?b?", re.ASCII | re.IGNORECASE)
 _EXPONENT = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _MAX_BYTES = 2**63 - 1
 
