@@ -63,7 +63,7 @@ def configure_logging(
     handler = _EngineHandler(target)
     handler.setFormatter(
         ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), _drop_leftovers],
             processors=[
                 _add_record_fields,
                 ProcessorFormatter.remove_processors_meta,
@@ -114,6 +114,11 @@ def _route_structlog() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _drop_leftovers(_: Any, __: str, event_dict: EventDict) -> EventDict:
+    """What another handler's formatter has left on the record would look like fields of `extra`."""
+    return {name: value for name, value in event_dict.items() if name not in {"message", "asctime"}}
 
 
 def _add_record_fields(_: Any, __: str, event_dict: EventDict) -> EventDict:
