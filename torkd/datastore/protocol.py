@@ -23,6 +23,7 @@ from tork.page import Page
 from tork.task import Task, TaskSummary
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.engine.events import EngineEvent
+from torkd.engine.reads import Reads
 from torkd.engine.view import View
 
 
@@ -63,11 +64,18 @@ class Batch(Protocol):
     def load_steps(self, view: View, job_id: str, position: int) -> None:
         """Add the steps of a job from `position` on, some at a time, with the context they read."""
 
+    def load_context(self, view: View, job_id: str, reads: Reads) -> None:
+        """Add context values of a job."""
+
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
 
-    def write(self, view: View) -> None:
-        """Write what was decided, with an outbox row for every hand-out."""
+    def write(self, view: View) -> dict[str, int]:
+        """Write what was decided, with an outbox row for every hand-out.
+
+        Answers with the versions of jobs that were cancelled along with others without being in the view; the runs to
+        stop among their tasks are added to `view.orders`.
+        """
 
     def forget(self, published: Collection[Dispatch]) -> None:
         """Remove outbox rows of hand-outs that the broker has confirmed."""
@@ -117,6 +125,8 @@ class JobChanges:
     version: int
     job: JobSummary
     tasks: Sequence[TaskSummary]
+    more: bool = False
+    """Whether there were too many changes for one answer: read again after `version`."""
 
 
 class Reading(Protocol):
@@ -145,6 +155,9 @@ class Reading(Protocol):
 
     def secrets_of(self, job_id: str) -> dict[str, str]:
         """The secrets a job was submitted with, its parents' included."""
+
+    def secrets_of_each(self, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """The same for several jobs, in one statement; jobs without secrets are left out."""
 
     def nodes(self) -> list[Node]:
         """Nodes that were alive within the last five minutes, by name."""
@@ -177,13 +190,16 @@ class Reading(Protocol):
 class Upkeep(Protocol):
     """What keeps the engine going between events. Every row is claimed by one coordinator at a time."""
 
-    def record_heartbeats(self, heartbeats: Sequence[Heartbeat]) -> None:
-        """Renew the leases and the nodes' rows, by the clock of the database."""
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float) -> None:
+        """Renew the leases and the nodes' rows, by the clock of the database, and note that heartbeats were read.
+
+        To be called regularly, even with none. When the last call is longer ago than `gap_seconds`, every lease is extended.
+        """
 
     def add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
         """Store log parts; one that is there already is left as it is."""
 
-    def events_due(self, *, lease_seconds: float, limit: int) -> list[EngineEvent]:
+    def events_due(self, *, now: datetime, lease_seconds: float, limit: int) -> list[EngineEvent]:
         """Retries whose time has come, each-loops with room for more children, runs whose lease was lost."""
 
     def next_due_at(self) -> datetime | None:

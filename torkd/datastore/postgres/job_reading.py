@@ -1,0 +1,110 @@
+"""Reading jobs: one, a page of them, and what live views ask for. Always a fixed number of statements."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import psycopg
+
+from tork.errors import NotFound
+from tork.job import Job, JobSummary
+from tork.page import Page
+from tork.task import Task
+from torkd.datastore.postgres.job_rows import read_full_job, read_summary
+from torkd.datastore.postgres.pages import COUNT_LIMIT, offset_of, page_of
+from torkd.datastore.postgres.querying import Querying, Row, bindable
+from torkd.datastore.postgres.search import understand
+from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.postgres.task_rows import read_task, read_task_summary
+from torkd.datastore.protocol import ExecutionPage, JobChanges, JobQuery
+
+_SQL = load_statements("job_reading.sql")
+_TASKS_SQL = load_statements("task_reading.sql")
+CHANGED_AT_ONCE = 1000
+"""How many changed tasks `job_changes` returns, unless more changed in one version."""
+
+
+class JobReading(Querying):
+    """The part of reading that is about jobs."""
+
+    def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
+        asked = {"job_id": bindable(job_id)}
+        with self._cursor() as cursor:
+            row = cursor.execute(_SQL.get_job, asked).fetchone()
+            if row is None:
+                raise NotFound("job not found")
+            steps = cursor.execute(_SQL.get_steps, asked | {"task_count": row["task_count"]}).fetchall()
+            values = cursor.execute(_SQL.get_context, asked).fetchall()
+            return read_full_job(row, steps, values, _execution(cursor, asked["job_id"], execution))
+
+    def get_summary(self, job_id: str) -> JobSummary:
+        with self._cursor() as cursor:
+            rows = _summaries(cursor, [bindable(job_id)])
+        if not rows:
+            raise NotFound("job not found")
+        return read_summary(rows[0])
+
+    def list_jobs(self, query: JobQuery, *, page: int, size: int) -> Page[JobSummary]:
+        with self._cursor() as cursor:
+            search = understand(query, cursor)
+            if search.hopeless:
+                return page_of([], page=page, size=size, counted=0)
+            place = {"size": size, "offset": offset_of(page, size)}
+            ids = [row["id"] for row in cursor.execute(search.find(), search.values | place)]
+            counted = cursor.execute(search.count(), search.values | {"limit": COUNT_LIMIT}).fetchall()[0]["total"]
+            rows = _summaries(cursor, ids) if ids else []
+        return page_of([read_summary(row) for row in rows], page=page, size=size, counted=counted)
+
+    def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
+        with self._cursor() as cursor:
+            return [read_summary(row) for row in _summaries(cursor, list(job_ids))]
+
+    def job_changes(self, job_id: str, after: int) -> JobChanges:
+        """At most about `CHANGED_AT_ONCE` tasks. With `more`, `version` is how far this answer reaches."""
+        job_id = bindable(job_id)
+        asked = {"job_id": job_id, "after": after, "limit": CHANGED_AT_ONCE}
+        with self._cursor() as cursor:
+            rows = _summaries(cursor, [job_id])
+            if not rows:
+                raise NotFound("job not found")
+            changed = cursor.execute(_TASKS_SQL.get_changed_tasks, asked).fetchall()
+        more = len(changed) >= CHANGED_AT_ONCE
+        return JobChanges(
+            version=changed[-1]["version"] if more else rows[0]["version"],
+            job=read_summary(rows[0]),
+            tasks=[read_task_summary(task) for task in changed],
+            more=more,
+        )
+
+    def job_version(self, job_id: str) -> int | None:
+        return self.versions_of([bindable(job_id)]).get(job_id)
+
+    def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
+        with self._cursor() as cursor:
+            rows = cursor.execute(_SQL.get_versions, {"job_ids": list(job_ids)}).fetchall()
+        return {row["id"]: row["version"] for row in rows}
+
+    def secrets_of(self, job_id: str) -> dict[str, str]:
+        return self.secrets_of_each([job_id]).get(job_id, {})
+
+    def secrets_of_each(self, job_ids: Collection[str]) -> dict[str, dict[str, str]]:
+        """A secret of a job above that has the same name as one below is kept under `<job id>.<name>`."""
+        found: dict[str, dict[str, str]] = {}
+        with self._cursor() as cursor:
+            for row in cursor.execute(_SQL.get_secrets, {"job_ids": [bindable(job_id) for job_id in job_ids]}):
+                secrets = found.setdefault(row["job_id"], {})
+                name = row["name"] if row["name"] not in secrets else f"{row['owner_id']}.{row['name']}"
+                secrets[name] = row["value"]
+        return found
+
+
+def _summaries(cursor: psycopg.Cursor[Row], job_ids: list[str]) -> list[Row]:
+    return cursor.execute(_SQL.get_summaries, {"job_ids": job_ids}).fetchall()
+
+
+def _execution(cursor: psycopg.Cursor[Row], job_id: str, page: ExecutionPage | None) -> list[Task]:
+    if page is not None and page.size <= 0:
+        return []
+    size, offset = (None, 0) if page is None else (page.size, offset_of(page.number, page.size))
+    rows = cursor.execute(_TASKS_SQL.get_execution, {"job_id": job_id, "size": size, "offset": offset})
+    return [read_task(row) for row in rows]

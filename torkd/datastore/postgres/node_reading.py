@@ -1,0 +1,38 @@
+"""Reading nodes and the figures of the whole."""
+
+from __future__ import annotations
+
+from tork.node import Metrics, Node, NodeFigures, NodeStatus, RunningCount
+from tork.wire import as_utc
+from torkd.datastore.postgres.querying import Querying, number
+from torkd.datastore.postgres.statements import load_statements
+
+_SQL = load_statements("node_reading.sql")
+
+
+class NodeReading(Querying):
+    """The part of reading that is about the machines."""
+
+    def nodes(self) -> list[Node]:
+        with self._cursor() as cursor:
+            rows = cursor.execute(_SQL.get_nodes).fetchall()
+        return [
+            Node(
+                **row
+                | {
+                    "status": NodeStatus(row["status"]),
+                    "started_at": as_utc(row["started_at"]),
+                    "last_heartbeat_at": as_utc(row["last_heartbeat_at"]),
+                }
+            )
+            for row in rows
+        ]
+
+    def metrics(self) -> Metrics:
+        with self._cursor() as cursor:
+            row = cursor.execute(_SQL.get_metrics).fetchall()[0]
+        return Metrics(
+            jobs=RunningCount(running=row["jobs"]),
+            tasks=RunningCount(running=row["tasks"]),
+            nodes=NodeFigures(online=row["online"], cpu_percent=number(row["cpu_percent"])),
+        )

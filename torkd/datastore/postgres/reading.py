@@ -1,0 +1,12 @@
+"""The reading half of the Postgres datastore, put together from its nouns."""
+
+from __future__ import annotations
+
+from torkd.datastore.postgres.job_reading import JobReading
+from torkd.datastore.postgres.log_reading import LogReading
+from torkd.datastore.postgres.node_reading import NodeReading
+from torkd.datastore.postgres.task_reading import TaskReading
+
+
+class PostgresReading(JobReading, TaskReading, LogReading, NodeReading):
+    """Implements `torkd.datastore.protocol.Reading` on lent connections."""

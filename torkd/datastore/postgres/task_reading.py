@@ -1,0 +1,28 @@
+"""Reading tasks."""
+
+from __future__ import annotations
+
+from tork.errors import NotFound
+from tork.task import Task, TaskSummary
+from torkd.datastore.postgres.querying import Querying, Row, bindable
+from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.postgres.task_rows import read_task, read_task_summary
+
+_SQL = load_statements("task_reading.sql")
+
+
+class TaskReading(Querying):
+    """The part of reading that is about tasks."""
+
+    def get_task(self, task_id: str) -> Task:
+        return read_task(self._task_row(_SQL.get_task, task_id))
+
+    def get_task_summary(self, task_id: str) -> TaskSummary:
+        return read_task_summary(self._task_row(_SQL.get_task_summary, task_id))
+
+    def _task_row(self, statement: str, task_id: str) -> Row:
+        with self._cursor() as cursor:
+            row = cursor.execute(statement, {"task_id": bindable(task_id)}).fetchone()
+        if row is None:
+            raise NotFound("task not found")
+        return row
