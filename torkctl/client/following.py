@@ -170,9 +170,9 @@ def follow_log(
             patience.pause()
 
 
-def read_log(api: Api, path: str, *, patience: Patience | None = None) -> list[TaskLogPart]:
-    """The whole log as it is now, oldest part first."""
-    return _unseen_parts(api, path, patience, SeenParts())
+def read_log(api: Api, path: str, *, seen: SeenParts | None = None) -> list[TaskLogPart]:
+    """The whole log as it is now, oldest part first; `seen` remembers it for a `follow_log` that goes on after it."""
+    return _unseen_parts(api, path, None, seen or SeenParts())
 
 
 def _poll_log(

@@ -5,14 +5,18 @@ Invariant: a line is written once, whole, and in the order in which its task pri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from tork.log import TaskLogPart
 from torkctl.output import stdout
 from torkctl.output.tables import painted
 from torkctl.output.times import timestamp
+from torkctl.settings import OutputFormat
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +65,32 @@ class LogPrinter:
     containing: str = ""
     since: datetime | None = None
     task: str = ""
+    output: OutputFormat = OutputFormat.TABLE
     assembler: LineAssembler = field(default_factory=LineAssembler)
 
     def show(self, part: TaskLogPart) -> None:
-        """Write the lines that the part completes."""
-        self.write(self.assembler.lines(part))
+        """Write the lines that the part completes, or with JSON lines the part itself."""
+        if self.output is OutputFormat.JSONL:
+            if self._wants_part(part):
+                stdout.write_document(part, self.output)
+        else:
+            self.write(self.assembler.lines(part))
+
+    def show_all(self, parts: Sequence[TaskLogPart], *, tail: int | None, is_whole: bool) -> None:
+        """Write the last `tail` lines (with JSON: parts) of a log. `is_whole` when no part will follow."""
+        if self.output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
+            self._show_documents(_last([part for part in parts if self._wants_part(part)], tail))
+            return
+        lines: list[Line] = []
+        previous: TaskLogPart | None = None
+        for part in parts:
+            if previous and previous.task_id != part.task_id:
+                lines += self.assembler.rest()  # the log of a job comes task by task
+            lines += self.assembler.lines(part)
+            previous = part
+        if is_whole:
+            lines += self.assembler.rest()
+        self._write_wanted(_last(list(self.wanted(lines)), tail))
 
     def finish(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> None:
         """Write what those tasks left without a line end."""
@@ -84,10 +109,24 @@ class LogPrinter:
 
     def write(self, lines: Iterable[Line]) -> None:
         """Write those of the lines that the flags let through."""
+        self._write_wanted(self.wanted(lines))
+
+    def _write_wanted(self, lines: Iterable[Line]) -> None:
         color = stdout.uses_color()
-        text = "".join(f"{self._text(line, color)}\n" for line in self.wanted(lines))
+        text = "".join(f"{self._text(line, color)}\n" for line in lines)
         if text:
             stdout.write(text)
+
+    def _show_documents(self, parts: Sequence[TaskLogPart]) -> None:
+        if self.output is OutputFormat.JSONL:
+            for part in parts:
+                stdout.write_document(part, self.output)
+        else:
+            stdout.write_document(list(parts), self.output)
+
+    def _wants_part(self, part: TaskLogPart) -> bool:
+        line = Line(task_id=part.task_id, text=part.contents, at=part.created_at)
+        return any(self.wanted([line]))
 
     def _is_of_task(self, task_id: str) -> bool:
         return self.task in {task_id, self.name_of(task_id)}
@@ -99,3 +138,7 @@ class LogPrinter:
         if self.with_names:
             text = painted(f"{self.name_of(line.task_id)} |", "2", color=color) + f" {text}"
         return text
+
+
+def _last(things: list[T], number: int | None) -> list[T]:
+    return things if number is None else things[len(things) - min(number, len(things)) :]

@@ -1,0 +1,112 @@
+"""The verbs of torkctl, put together. Imports here are paid by every command: what is heavy sits inside the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup, TyperOption
+from typer.exceptions import TyperException
+
+from torkctl import diagnostics
+from torkctl.arguments import Command, global_options
+from torkctl.commands.cancel import cancel
+from torkctl.commands.get import get
+from torkctl.commands.health import health
+from torkctl.commands.list import list_jobs
+from torkctl.commands.logs import logs
+from torkctl.commands.restart import restart
+from torkctl.commands.run import run
+from torkctl.commands.schema import schema
+from torkctl.commands.submit import submit
+from torkctl.commands.validate import validate
+from torkctl.commands.wait import wait
+from torkctl.diagnostics import ExitCode
+from torkctl.session import Session
+
+_VERBS: dict[str, Callable[..., int]] = {
+    "run": run,
+    "submit": submit,
+    "validate": validate,
+    "schema": schema,
+    "wait": wait,
+    "list": list_jobs,
+    "get": get,
+    "logs": logs,
+    "cancel": cancel,
+    "restart": restart,
+    "health": health,
+}
+_ALIASES: dict[str, Callable[..., int]] = {"ls": list_jobs}
+
+
+class _Root(TyperGroup):
+    """The program itself: it takes the global options too, before the verb."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "params": [_version_option(), *global_options()]})
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command line. Returns its exit code; raises what the verb raises."""
+    root = typer.main.get_command(_app())
+    try:
+        with root.make_context("torkctl", list(arguments), obj=Session()) as ctx:
+            code = root.invoke(ctx)
+    except typer.Exit as end:
+        return end.exit_code
+    except TyperException as error:
+        _tell_usage(error)
+        return ExitCode.USAGE
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer(
+        cls=_Root,
+        name="torkctl",
+        help="Submit, follow and manage jobs of a Tork server.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,  # rich's help takes twice as long to show
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    for name, verb in _VERBS.items():
+        app.command(name, cls=Command)(verb)
+    for name, verb in _ALIASES.items():
+        app.command(name, cls=Command, hidden=True)(verb)
+    return app
+
+
+def _version_option() -> TyperOption:
+    return TyperOption(
+        param_decls=["--version"],
+        is_flag=True,
+        default=False,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Print the version and exit.",
+    )
+
+
+def _show_version(_ctx: Any, _param: Any, value: Any) -> Any:
+    if value:
+        from importlib.metadata import version
+
+        from torkctl.output import stdout
+
+        stdout.write_lines([f"torkctl {version('torkd')}"])
+        raise typer.Exit
+    return value
+
+
+def _tell_usage(error: TyperException) -> None:
+    ctx = getattr(error, "ctx", None)
+    message = error.format_message()
+    if ctx is None or message.startswith("Usage:"):
+        diagnostics.problem(message)  # without arguments the message is the help itself
+        return
+    diagnostics.error(f"{message} (see {ctx.command_path} --help)")

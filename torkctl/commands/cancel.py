@@ -1,0 +1,28 @@
+"""`torkctl cancel`: asks for the end of jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from torkctl.arguments import Jobs, Timeout, timeout_seconds
+from torkctl.session import Session
+
+
+def cancel(
+    ctx: typer.Context,
+    jobs: Jobs,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")] = False,
+    timeout: Timeout = None,
+) -> int:
+    """Cancel jobs. Exit 1 when one has ended already."""
+    from torkctl.changing import change_jobs
+
+    return change_jobs(
+        Session.of(ctx),
+        jobs,
+        verb="cancel",
+        wait=wait or timeout is not None,
+        timeout_seconds=timeout_seconds(timeout),
+    )

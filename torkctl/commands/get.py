@@ -1,0 +1,38 @@
+"""`torkctl get`: everything about one job or task."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from torkctl.session import Session
+from torkctl.settings import OutputFormat
+
+
+def get(
+    ctx: typer.Context,
+    reference: Annotated[str, typer.Argument(metavar="JOB|TASK", help="A job, or the id of a task.")],
+) -> int:
+    """Show everything about a job or a task."""
+    import msgspec
+
+    from torkctl.client.documents import JobReport, TaskReport
+    from torkctl.output import stdout
+    from torkctl.output.jobs import write_job, write_task
+    from torkctl.references import find
+
+    session = Session.of(ctx)
+    output = session.settings.output
+    with session.api() as api:
+        found = find(api, reference)
+        document = api.job_document(found.id) if found.is_job else api.task_document(found.id)
+    if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
+        stdout.write_document(document, output)
+    elif output is OutputFormat.NAME:
+        stdout.write_lines([found.id])
+    elif found.is_job:
+        write_job(msgspec.json.decode(document, type=JobReport))
+    else:
+        write_task(msgspec.json.decode(document, type=TaskReport))
+    return 0

@@ -1,0 +1,28 @@
+"""`torkctl restart`: lets failed and cancelled jobs go on where they stopped."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from torkctl.arguments import Jobs, Timeout, timeout_seconds
+from torkctl.session import Session
+
+
+def restart(
+    ctx: typer.Context,
+    jobs: Jobs,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")] = False,
+    timeout: Timeout = None,
+) -> int:
+    """Restart failed or cancelled jobs where they stopped."""
+    from torkctl.changing import change_jobs
+
+    return change_jobs(
+        Session.of(ctx),
+        jobs,
+        verb="restart",
+        wait=wait or timeout is not None,
+        timeout_seconds=timeout_seconds(timeout),
+    )

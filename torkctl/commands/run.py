@@ -1,0 +1,84 @@
+"""`torkctl run`: a job here and now, on a private engine that ends with it. The only door from torkctl to torkd."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torkctl import diagnostics
+from torkctl.arguments import Inputs, Name, Secrets, Tags, Timeout, timeout_seconds
+from torkctl.diagnostics import ExitCode
+from torkctl.errors import UsageProblem
+from torkctl.session import Session
+from torkctl.settings import OutputFormat, output_format
+
+if TYPE_CHECKING:
+    from torkctl.client import Api
+    from torkctl.submission import Submission
+    from torkctl.waiting import Outcome
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A job file, or - for stdin.")],
+    timeout: Timeout = None,
+    inputs: Inputs = None,
+    secrets: Secrets = None,
+    name: Name = "",
+    tags: Tags = None,
+) -> int:
+    """Run a job here and now, without a server, and stream its logs. The exit code is the job's."""
+    from torkctl.submission import Overrides, parse_inputs, parse_secrets, read_submissions
+
+    session = Session.of(ctx)
+    output = output_format(session.flags.output)
+    seconds = timeout_seconds(timeout)
+    overrides = Overrides(
+        name=name, tags=tags or (), inputs=parse_inputs(inputs or ()), secrets=parse_secrets(secrets or ())
+    )
+    [submission] = read_submissions([file], overrides)
+    if submission.is_scheduled:
+        raise UsageProblem(f"{file}: a job with 'schedule' needs a server (right would be torkctl submit)")
+    from torkd.standalone import run_private
+
+    try:
+        with run_private(None) as endpoint, session.api(waiting=True, endpoint=endpoint) as api:
+            return _run(api, submission, output, seconds)
+    except KeyboardInterrupt:
+        diagnostics.error("interrupted: the job ended with its private engine")
+        return ExitCode.INTERRUPTED
+
+
+def _run(api: Api, submission: Submission, output: OutputFormat, seconds: float | None) -> int:
+    from torkctl.narration import Narrator, has_several_tasks
+    from torkctl.output.outcomes import write_outcomes
+    from torkctl.waiting import Wait, code_for
+
+    submitted, _ = api.submit(submission.body, submission.media_type, idempotency_key=uuid.uuid4().hex)
+    narrator = Narrator(api=api, output=output, with_names=has_several_tasks(submission.definition))
+    outcomes = Wait(
+        api=api,
+        job_ids=[submitted.id],
+        timeout_seconds=seconds,
+        with_logs=True,
+        show=narrator.show,
+        tell_ending=lambda _job: None,  # told below, under the tree
+        time_is_up="time is up: the job ends here, with its private engine",
+    ).run()
+    _tell_ending(api, outcomes)
+    if output in {OutputFormat.JSON, OutputFormat.YAML, OutputFormat.NAME}:
+        write_outcomes(api, outcomes, output)
+    return code_for(outcomes)
+
+
+def _tell_ending(api: Api, outcomes: list[Outcome]) -> None:
+    from torkctl.endings import ending_text
+    from torkctl.output.tree import tree_lines
+
+    for outcome in outcomes:
+        if outcome.has_ended:
+            job = api.job(outcome.job_id)
+            diagnostics.block("\n".join(tree_lines(job, color=diagnostics.uses_color())))
+            diagnostics.block(ending_text(job))

@@ -1,0 +1,185 @@
+"""`torkctl submit`: job files go to the server; with --wait or --follow, what became of them comes back."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from torkctl import diagnostics
+from torkctl.arguments import CancelOnInterrupt, Inputs, Name, Secrets, Tags, Timeout, timeout_seconds
+from torkctl.diagnostics import ExitCode
+from torkctl.errors import UsageProblem
+from torkctl.session import Session
+from torkctl.settings import OutputFormat
+
+if TYPE_CHECKING:
+    from torkctl.client import Api
+    from torkctl.client.documents import Submitted
+    from torkctl.submission import Submission
+    from torkctl.waiting import Outcome
+
+_DOCUMENTS = {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}
+
+
+@dataclass(kw_only=True)
+class _Order:
+    """What is to be done with the files."""
+
+    wait: bool
+    follow: bool
+    timeout_seconds: float | None
+    cancel_on_interrupt: bool
+    idempotency_key: str | None
+    exit_code_from: str | None
+    output: OutputFormat
+    sent: list[Submitted] = field(default_factory=list)
+    documents: list[bytes] = field(default_factory=list)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the command ends with the jobs."""
+        return self.wait or self.follow
+
+
+def submit(
+    ctx: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Job files (YAML, or .json), or - for stdin.")],
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait, and stream the logs.")] = False,
+    timeout: Timeout = None,
+    cancel_on_interrupt: CancelOnInterrupt = False,
+    inputs: Inputs = None,
+    secrets: Secrets = None,
+    name: Name = "",
+    tags: Tags = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option("--idempotency-key", metavar="KEY", help="The same key and file again is the same job."),
+    ] = None,
+    exit_code_from: Annotated[
+        str | None, typer.Option("--exit-code-from", metavar="TASK", help="Exit with that task's own exit code.")
+    ] = None,
+) -> int:
+    """Submit jobs, and print their ids."""
+    from torkctl.submission import Overrides, parse_inputs, parse_secrets, read_submissions
+
+    session = Session.of(ctx)
+    order = _Order(
+        wait=wait or exit_code_from is not None or cancel_on_interrupt or timeout is not None,
+        follow=follow,
+        timeout_seconds=timeout_seconds(timeout),
+        cancel_on_interrupt=cancel_on_interrupt,
+        idempotency_key=idempotency_key,
+        exit_code_from=exit_code_from,
+        output=session.settings.output,
+    )
+    overrides = Overrides(
+        name=name, tags=tags or (), inputs=parse_inputs(inputs or ()), secrets=parse_secrets(secrets or ())
+    )
+    submissions = read_submissions(files, overrides)
+    _check(order, submissions)
+    with session.api(waiting=order.waits) as api:
+        return _carry_out(api, order, submissions)
+
+
+def _check(order: _Order, submissions: Sequence[Submission]) -> None:
+    from torkctl.submission import task_names
+
+    if order.idempotency_key is not None and len(submissions) > 1:
+        raise UsageProblem("--idempotency-key names one submission (right would be one FILE)")
+    if order.exit_code_from is not None and len(submissions) > 1:
+        raise UsageProblem("--exit-code-from names a task of one job (right would be one FILE)")
+    for submission in submissions:
+        if submission.is_scheduled and order.waits:
+            raise UsageProblem(
+                f"{submission.source}: a job with 'schedule' can't be waited for (right would be no --wait, --follow,"
+                " --timeout, --cancel-on-interrupt or --exit-code-from)"
+            )
+        names = task_names(submission.definition)
+        if order.exit_code_from and order.exit_code_from not in names and not any("{{" in name for name in names):
+            known = ", ".join(sorted(filter(None, names))) or "none has a name"
+            raise UsageProblem(
+                f"--exit-code-from: {submission.source} has no task '{order.exit_code_from}' (its tasks: {known})"
+            )
+
+
+def _carry_out(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
+    try:
+        for submission in submissions:
+            _send(api, order, submission)
+    finally:
+        # what was submitted before another failed must be known to its owner
+        if order.sent:
+            _show_submitted(order, is_whole=len(order.sent) == len(submissions))
+    if not order.waits:
+        return ExitCode.DONE
+    return _wait(api, order, submissions)
+
+
+def _send(api: Api, order: _Order, submission: Submission) -> None:
+    from torkctl.references import remember_last
+
+    key = uuid.uuid4().hex if order.idempotency_key is None else order.idempotency_key
+    send = api.schedule if submission.is_scheduled else api.submit
+    submitted, document = send(submission.body, submission.media_type, idempotency_key=key)
+    order.sent.append(submitted)
+    order.documents.append(document)
+    if not submission.is_scheduled:
+        remember_last(submitted.id)
+
+
+def _show_submitted(order: _Order, *, is_whole: bool) -> None:
+    from torkctl.output import stdout
+    from torkctl.output.jobs import write_submitted
+
+    if order.waits and is_whole and (order.follow or order.output in _DOCUMENTS):
+        for job in order.sent:
+            diagnostics.notice(f"submitted job {job.id}" + (f" ({job.name})" if job.name else ""))
+        if order.output is OutputFormat.NAME:
+            write_submitted(order.sent, order.output)
+    elif order.output in _DOCUMENTS:
+        stdout.write_documents(order.documents, order.output)
+    else:
+        write_submitted(order.sent, order.output)
+
+
+def _wait(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
+    from torkctl.narration import Narrator, any_has_several_tasks
+    from torkctl.waiting import Wait, interrupted
+
+    job_ids = list(dict.fromkeys(job.id for job in order.sent))
+    narrator = Narrator(
+        api=api,
+        output=order.output,
+        with_names=any_has_several_tasks([submission.definition for submission in submissions]),
+        several_jobs=len(job_ids) > 1,
+    )
+    wait = Wait(
+        api=api,
+        job_ids=job_ids,
+        timeout_seconds=order.timeout_seconds,
+        with_logs=order.follow,
+        show=narrator.show if order.follow else lambda _item: None,
+    )
+    try:
+        return _conclude(api, order, wait.run())
+    except KeyboardInterrupt:
+        return interrupted(api, job_ids, cancel=order.cancel_on_interrupt)
+
+
+def _conclude(api: Api, order: _Order, outcomes: Sequence[Outcome]) -> int:
+    from torkctl.endings import task_exit_code
+    from torkctl.output.outcomes import write_final_documents
+    from torkctl.waiting import code_for
+
+    code: int = code_for(outcomes)
+    if order.exit_code_from and outcomes and outcomes[0].has_ended:
+        own_code = task_exit_code(api.job(outcomes[0].job_id), order.exit_code_from)
+        code = code if own_code is None else own_code
+    if order.output in _DOCUMENTS and not (order.follow and order.output is OutputFormat.JSONL):
+        write_final_documents(api, outcomes, order.documents, order.output)
+    return code

@@ -1,0 +1,78 @@
+"""How a job ended, as an exit code and as one sentence."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from tork.job import JobState, JobSummary
+from tork.task import TaskState
+from torkctl.client.documents import JobReport, TaskReport
+from torkctl.diagnostics import ExitCode
+from torkctl.output.times import span
+
+SHORT_ID = 8
+_LONGEST_REASON = 400
+_EXIT_CODE = re.compile(r"exit code (\d{1,3})\b")
+
+_CODE_OF_STATE = {
+    JobState.COMPLETED: ExitCode.DONE,
+    JobState.FAILED: ExitCode.FAILED,
+    JobState.CANCELLED: ExitCode.CANCELLED,
+}
+
+
+def code_of(state: JobState) -> ExitCode:
+    """The exit code for a job that ended so."""
+    return _CODE_OF_STATE[state]
+
+
+def ending_text(job: JobSummary) -> str:
+    """Which job it was, how it ended, how long it took, and why, if it did not go well."""
+    name = f" ({_one_line(job.name)})" if job.name else ""
+    duration = span(job.started_at, _ended_at(job))
+    text = f"job {job.id[:SHORT_ID]}{name} {job.state.value}" + (f" after {duration}" if duration != "-" else "")
+    reason = "" if job.state is JobState.COMPLETED else _reason(job)
+    return f"{text}: {reason}" if reason else text
+
+
+def task_exit_code(job: JobReport, task_name: str) -> int | None:
+    """The exit code of the task's last run. None when it never ran to an end of its own."""
+    runs = [task for task in job.execution if task.name == task_name]
+    if not runs:
+        return None
+    last = max(runs, key=lambda task: (task.position, task.created_at.timestamp() if task.created_at else 0.0))
+    if last.state in {TaskState.COMPLETED, TaskState.SKIPPED}:
+        return ExitCode.DONE
+    if last.state is TaskState.FAILED:
+        told = _EXIT_CODE.match(last.error)
+        return int(told[1]) if told and 0 < int(told[1]) <= 255 else ExitCode.FAILED
+    return None
+
+
+def _reason(job: JobSummary) -> str:
+    culprit = _culprit(job.execution) if isinstance(job, JobReport) else None
+    if culprit is None or job.state is not JobState.FAILED:
+        return _one_line(job.error)
+    return f"task '{culprit.name or culprit.id[:SHORT_ID]}': {_one_line(culprit.error or job.error)}"
+
+
+def _culprit(execution: list[TaskReport]) -> TaskReport | None:
+    """The task that failed: of a composite, the one inside it."""
+    failed = [task for task in execution if task.state is TaskState.FAILED]
+    parents = {task.parent_id for task in failed}
+    inner = [task for task in failed if task.id not in parents]
+    return max(inner, key=_failed_at, default=None)
+
+
+def _failed_at(task: TaskReport) -> tuple[int, float]:
+    return (task.position, task.failed_at.timestamp() if task.failed_at else 0.0)
+
+
+def _ended_at(job: JobSummary) -> datetime | None:
+    return job.completed_at or job.failed_at
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

@@ -1,0 +1,112 @@
+"""What a user calls a job: its id, a unique prefix of at least six characters, or `@last`.
+
+Invariant: a prefix that fits two jobs never picks one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tork.errors import NotFound
+from torkctl import diagnostics
+from torkctl.client.api import Api, JobQuery
+from torkctl.errors import UsageProblem
+
+LAST = "@last"
+SHORTEST_PREFIX = 6
+_FULL_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+_MOST_SHOWN = 5
+
+
+def last_job_path(environ: Mapping[str, str]) -> Path:
+    """Where the id of the last submitted job is kept."""
+    configured = environ.get("XDG_STATE_HOME", "")
+    folder = Path(configured) if configured else Path.home() / ".local" / "state"
+    return folder / "torkctl" / "last-job"
+
+
+def remember_last(job_id: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Make the job `@last`. A machine where nothing can be written just has no `@last`."""
+    path = last_job_path(environ)
+    written = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(job_id + "\n")
+        written.replace(path)
+    except OSError as error:
+        diagnostics.detail(f"{LAST} is not remembered: {error}")
+
+
+def resolve_job(api: Api, reference: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The id of the job. Raises `NotFound`, or `UsageProblem` when it could be several."""
+    if reference == LAST:
+        return _last(environ)
+    if _FULL_ID.fullmatch(reference):
+        return reference.lower()
+    if len(reference) < SHORTEST_PREFIX:
+        raise UsageProblem(
+            f"'{reference}' is too short for a job (right would be an id, at least {SHORTEST_PREFIX} characters"
+            f" of one, or {LAST})"
+        )
+    return _with_prefix(api, reference.lower())
+
+
+def resolve_jobs(api: Api, references: list[str]) -> list[str]:
+    """The ids of the jobs, each once, all of them known to exist as references before any is acted on."""
+    return list(dict.fromkeys(resolve_job(api, reference) for reference in references))
+
+
+def _with_prefix(api: Api, prefix: str) -> str:
+    page = api.jobs(JobQuery(id_prefix=prefix))
+    # a server that does not know the filter answers with all jobs
+    found = [job.id for job in page.items if job.id.startswith(prefix)]
+    if not found:
+        raise NotFound(f"there is no job {prefix}…")
+    if len(found) > 1:
+        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
+        raise UsageProblem(f"'{prefix}' fits several jobs: {candidates} (right would be more characters of the id)")
+    return found[0]
+
+
+def _last(environ: Mapping[str, str]) -> str:
+    try:
+        job_id = last_job_path(environ).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        job_id = ""
+    if not job_id:
+        raise NotFound(f"there is no {LAST}: no job was submitted from this machine yet")
+    return job_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a reference stands for."""
+
+    id: str
+    is_job: bool
+
+    @property
+    def path(self) -> str:
+        """Where the API has it."""
+        return f"/jobs/{self.id}" if self.is_job else f"/tasks/{self.id}"
+
+
+def find(api: Api, reference: str) -> Found:
+    """The job, or else the task, of that name. Raises `NotFound` when it is neither."""
+    job_id = resolve_job(api, reference)
+    try:
+        api.job_summary(job_id)
+    except NotFound:
+        if reference == LAST:
+            raise
+    else:
+        return Found(id=job_id, is_job=True)
+    try:
+        api.task(job_id)
+    except NotFound:
+        raise NotFound(f"there is no job or task {reference}") from None
+    return Found(id=job_id, is_job=False)
