@@ -202,6 +202,9 @@ class Upkeep(Protocol):
     def events_due(self, *, now: datetime, lease_seconds: float, limit: int) -> list[EngineEvent]:
         """Retries whose time has come, each-loops with room for more children, runs whose lease was lost."""
 
+    def root_of(self, job_id: str) -> str | None:
+        """The job whose row is locked for changes of this one; None when there is no such job."""
+
     def next_due_at(self) -> datetime | None:
         """When the next retry is due."""
 

@@ -1,0 +1,123 @@
+"""After the commit: hand tasks out, tell nodes and live views. What can't be sent now is sent later from the outbox."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict, deque
+from collections.abc import Collection
+from typing import assert_never
+
+from tork.errors import BrokerUnavailable
+from torkd.broker.messages import (
+    AcknowledgeRuns,
+    GrantRuns,
+    JobTouched,
+    LiveChanges,
+    NodeOrder,
+    RefuseRuns,
+    RunTask,
+    StopRuns,
+)
+from torkd.broker.protocol import Broker
+from torkd.coordinator.handle import Handled
+from torkd.datastore.protocol import Datastore, Dispatch
+from torkd.engine.changes import OrderKind, TellNode
+from torkd.engine.rows import TaskRow
+from torkd.engine.view import View
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Sends what committed batches caused. Safe to use from several threads."""
+
+    def __init__(self, datastore: Datastore, broker: Broker) -> None:
+        self._datastore = datastore
+        self._broker = broker
+        self._published: deque[Dispatch] = deque()
+        self._lock = threading.Lock()
+
+    def publish(self, handled: Handled) -> None:
+        """Send everything. Never raises for a broker that is away: hand-outs stay in the outbox, the rest is repeated."""
+        try:
+            self._hand_out(handled.view)
+            for node_id, orders in _orders_by_node(handled.view.orders).items():
+                self._broker.publish_orders(node_id, orders)
+            if handled.versions:
+                jobs = [JobTouched(job_id, version) for job_id, version in handled.versions.items()]
+                self._broker.publish_live(LiveChanges(jobs=jobs))
+        except BrokerUnavailable as error:
+            log.warning("%s; what is not sent now goes out later", error)
+
+    def _hand_out(self, view: View) -> None:
+        ready: list[RunTask] = []
+        to_read: list[Dispatch] = []
+        sent: list[Dispatch] = []
+        for task in view.sent_rows():
+            dispatch = Dispatch(task_id=task.id, dispatch=task.dispatch)
+            sent.append(dispatch)
+            if task.spec is None or _has_secrets(view, task):
+                to_read.append(dispatch)
+            else:
+                ready.append(_message(task))
+        if to_read:
+            ready.extend(self._datastore.bodies(to_read))
+        if ready:
+            self._broker.publish_tasks(ready)
+        with self._lock:
+            self._published.extend(sent)
+
+    def take_published(self) -> list[Dispatch]:
+        """The hand-outs whose outbox rows can go, once; give them back with `put_published` if the transaction fails."""
+        with self._lock:
+            taken = list(self._published)
+            self._published.clear()
+        return taken
+
+    def put_published(self, dispatches: Collection[Dispatch]) -> None:
+        """Keep them for the next transaction."""
+        with self._lock:
+            self._published.extend(dispatches)
+
+
+def _has_secrets(view: View, task: TaskRow) -> bool:
+    job, root = view.jobs.get(task.job_id), view.jobs.get(task.root_id)
+    return job is None or root is None or job.has_secrets or root.has_secrets
+
+
+def _message(task: TaskRow) -> RunTask:
+    assert task.spec is not None
+    return RunTask(
+        task_id=task.id,
+        job_id=task.job_id,
+        root_id=task.root_id,
+        dispatch=task.dispatch,
+        queue=task.queue,
+        priority=task.priority,
+        definition=task.spec,
+    )
+
+
+def _orders_by_node(orders: Collection[TellNode]) -> dict[str, list[NodeOrder]]:
+    runs: defaultdict[tuple[str, OrderKind], list[str]] = defaultdict(list)
+    for order in orders:
+        runs[order.node_id, order.kind].append(order.run_id)
+    by_node: defaultdict[str, list[NodeOrder]] = defaultdict(list)
+    for (node_id, kind), run_ids in runs.items():
+        by_node[node_id].append(_order(kind, run_ids))
+    return by_node
+
+
+def _order(kind: OrderKind, run_ids: list[str]) -> NodeOrder:
+    match kind:
+        case OrderKind.STOP:
+            return StopRuns(run_ids=run_ids)
+        case OrderKind.GRANT:
+            return GrantRuns(run_ids=run_ids)
+        case OrderKind.REFUSE:
+            return RefuseRuns(run_ids=run_ids)
+        case OrderKind.ACKNOWLEDGE:
+            return AcknowledgeRuns(run_ids=run_ids)
+        case _:
+            assert_never(kind)

@@ -1,0 +1,190 @@
+"""A coordinator: the threads that carry jobs on, and what people ask of it. Any number may run; none is special."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import psutil
+
+from tork.errors import BrokerUnavailable, NotFound
+from tork.job import JobDefinition
+from tork.node import Node, NodeStatus
+from torkd.broker.messages import Heartbeat
+from torkd.broker.protocol import Broker
+from torkd.broker.queues import HEARTBEAT, LOGS, TASK_EVENT_QUEUES
+from torkd.coordinator.apply import Publisher
+from torkd.coordinator.due import DueLoop
+from torkd.coordinator.handle import Handled, fold, handle
+from torkd.coordinator.heartbeats import HeartbeatLoop
+from torkd.coordinator.logs import LogLoop
+from torkd.coordinator.loop import BatchLoop
+from torkd.coordinator.options import CoordinatorOptions
+from torkd.coordinator.outbox import check_epoch
+from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
+from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
+
+log = logging.getLogger(__name__)
+
+GUEST_ID = "0" * 32
+"""The account of what nobody in particular submitted."""
+
+
+def utc_now() -> datetime:
+    """The time of day."""
+    return datetime.now(UTC)
+
+
+class Coordinator:
+    """Carries jobs on until it is stopped. Commands may come from any thread, started or not."""
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        broker: Broker,
+        options: CoordinatorOptions,
+        *,
+        new_id: Callable[[], str],
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._datastore = datastore
+        self._broker = broker
+        self._options = options
+        self._new_id = new_id
+        self._clock = clock
+        self._publisher = Publisher(datastore, broker)
+        self._loops: list[BatchLoop] = []
+        self._due: DueLoop | None = None
+        self._heartbeats: HeartbeatLoop | None = None
+        self._logs: LogLoop | None = None
+        self._threads: list[threading.Thread] = []
+        self._stopping = threading.Event()
+        self._started_at = clock()
+
+    def start(self) -> None:
+        """Start the threads. Datastore and broker are open."""
+        if self._options.broker_is_ours:
+            self._datastore.end_leases()
+        check_epoch(self._datastore, self._broker, self._new_id)
+        self._due = DueLoop(
+            self._datastore, self._broker, self._options, clock=self._clock, new_id=self._new_id, add_events=self._add
+        )
+        for _ in range(max(self._options.loops, 1)):
+            self._loops.append(
+                BatchLoop(
+                    self._datastore,
+                    self._publisher,
+                    self._broker.consume_events(TASK_EVENT_QUEUES),
+                    batch_size=self._options.batch_size,
+                    clock=self._clock,
+                    new_id=self._new_id,
+                    on_retry_due=self._due.retry_due_at,
+                )
+            )
+        self._heartbeats = HeartbeatLoop(
+            self._datastore,
+            self._broker.consume_events([HEARTBEAT]),
+            lease=self._options.lease,
+            add_events=self._add,
+        )
+        self._logs = LogLoop(self._datastore, self._broker, self._broker.consume_events([LOGS]))
+        for name, run in [
+            *((f"batches-{number}", loop.run) for number, loop in enumerate(self._loops)),
+            ("due", self._due.run),
+            ("heartbeats", self._heartbeats.run),
+            ("logs", self._logs.run),
+            ("alive", self._keep_alive),
+        ]:
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """End after what is in hand; what still waits in a broker of ours is handled first."""
+        self._stopping.set()
+        for loop in (self._due, self._heartbeats, *self._loops, self._logs):
+            if loop is not None:
+                loop.stop()
+        for thread in self._threads:
+            thread.join(timeout=30)
+        if self._options.broker_is_ours and self._loops and self._logs is not None:
+            self._drain()
+        self._threads.clear()
+
+    def _drain(self) -> None:
+        assert self._logs is not None
+        while self._logs.round(0.0):
+            pass
+        self._loops[0].drain()
+
+    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
+        """Accept a job: when this returns it will run, whatever happens. A repeated key answers with its first job."""
+        job_id = self._new_id()
+        event = JobSubmitted(job_id=job_id, definition=definition, created_by=GUEST_ID)
+        with self._datastore.begin() as batch:
+            if key is not None:
+                accepted = batch.accept(key, job_id)
+                if accepted.repeated:
+                    return accepted
+            handled = fold(batch, batch.load([event]), [event], now=self._clock(), new_id=self._new_id)
+            if handled.failed:
+                raise handled.failed[0][1]
+        self._publish(handled)
+        return Accepted(job_id=job_id, repeated=False)
+
+    def cancel(self, job_id: str) -> None:
+        """End a job. Raises `NotFound`, or `StateConflict` when it has ended."""
+        self._command(CancelRequested(job_id=job_id, root_id=self._root_of(job_id)))
+
+    def restart(self, job_id: str) -> None:
+        """Let a failed or cancelled job go on. Raises `NotFound`, or `StateConflict` saying why not."""
+        self._command(RestartRequested(job_id=job_id, root_id=self._root_of(job_id)))
+
+    def _root_of(self, job_id: str) -> str:
+        root_id = self._datastore.root_of(job_id)
+        if root_id is None:
+            raise NotFound("job not found")
+        return root_id
+
+    def _command(self, event: EngineEvent) -> None:
+        handled = handle(self._datastore, [event], now=self._clock(), new_id=self._new_id, wait=True)
+        if handled.failed:
+            raise handled.failed[0][1]
+        self._publish(handled)
+
+    def _publish(self, handled: Handled) -> None:
+        self._publisher.publish(handled)
+        if self._loops and handled.view.unfold:
+            self._loops[0].unfold(handled.view)
+
+    def _add(self, events: Iterable[EngineEvent]) -> None:
+        known = list(events)
+        if known and self._loops:
+            self._loops[hash(known[0].root_id) % len(self._loops)].add(known)
+
+    def _keep_alive(self) -> None:
+        """Show this coordinator among the nodes."""
+        process = psutil.Process()
+        options = self._options
+        while True:
+            now = self._clock()
+            node = Node(
+                id=options.node_id,
+                name=options.name,
+                started_at=self._started_at,
+                cpu_percent=process.cpu_percent(),
+                last_heartbeat_at=now,
+                status=NodeStatus.UP,
+                hostname=options.hostname,
+                port=options.port,
+                task_count=0,
+                version=options.version,
+            )
+            try:
+                self._broker.publish_events([Heartbeat(node=node, lease_id=f"{options.node_id}-coordinator")])
+            except BrokerUnavailable as error:
+                log.warning("%s", error)
+            if self._stopping.wait(options.heartbeat):
+                return

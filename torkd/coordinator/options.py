@@ -1,0 +1,25 @@
+"""What a coordinator can be told. Times are in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinatorOptions:
+    """The settings of one coordinator process."""
+
+    node_id: str
+    name: str = "Coordinator"
+    hostname: str = ""
+    port: int = 0
+    version: str = ""
+    loops: int = 1
+    """Batch loops that run side by side."""
+    batch_size: int = 300
+    heartbeat: float = 5.0
+    lease: float = 15.0
+    retention_jobs: float = 8760 * 3600.0
+    retention_logs: float = 168 * 3600.0
+    broker_is_ours: bool = False
+    """Whether broker and worker live and die with this process: then every run of before is lost at the start."""

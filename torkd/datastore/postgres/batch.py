@@ -1,0 +1,65 @@
+"""The transaction of one batch, as the datastore's port describes it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Collection, Sequence
+
+from tork.errors import IdempotencyConflict
+from torkd.datastore.postgres import batch_loading, batch_writing
+from torkd.datastore.postgres.pool import Connection
+from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.protocol import Accepted, Dispatch, IdempotencyKey
+from torkd.engine.events import EngineEvent
+from torkd.engine.reads import Reads
+from torkd.engine.view import View
+
+SQL = load_statements("batch.sql")
+
+
+class PostgresBatch:
+    """A batch on one connection, which is in pipeline mode: statements travel together until an answer is needed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def load(self, events: Sequence[EngineEvent], *, wait: bool = False) -> View:
+        """Lock the roots and read what the events need."""
+        return batch_loading.load(self._connection, events, wait=wait)
+
+    def load_steps(self, view: View, job_id: str, position: int) -> None:
+        """Add steps of a job from `position` on."""
+        batch_loading.load_steps(self._connection, view, job_id, position)
+
+    def load_context(self, view: View, job_id: str, reads: Reads) -> None:
+        """Add context values of a job."""
+        batch_loading.load_context(self._connection, view, job_id, reads)
+
+    def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
+        """Take the key for this job, or say which job has it."""
+        row = self._connection.execute(SQL.digest_key).fetchone()
+        assert row is not None
+        digest = hmac.new(bytes(row[0]), key.body, hashlib.sha256).digest()
+        values = {"owner": key.owner, "key": key.key, "digest": digest, "job": job_id}
+        if self._connection.execute(SQL.accept_key, values).fetchone():
+            return Accepted(job_id=job_id, repeated=False)
+        found = self._connection.execute(SQL.accepted_key, values).fetchone()
+        assert found is not None
+        if not hmac.compare_digest(bytes(found[1]), digest):
+            raise IdempotencyConflict(
+                f"the idempotency key '{key.key}' was used for job {found[0]} with another body (use a new key for a new job)"
+            )
+        return Accepted(job_id=found[0], repeated=True)
+
+    def write(self, view: View) -> dict[str, int]:
+        """Write what was decided; the versions of jobs that were cancelled along with others."""
+        return batch_writing.write(self._connection, view)
+
+    def forget(self, published: Collection[Dispatch]) -> None:
+        """Remove outbox rows that are done with."""
+        if published:
+            self._connection.execute(
+                SQL.delete_outbox,
+                {"tasks": [sent.task_id for sent in published], "dispatches": [sent.dispatch for sent in published]},
+            )

@@ -1,0 +1,133 @@
+"""Writing what a batch decided: one statement a kind of row, whatever their number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from tork import wire
+from tork.job import JobDefinition
+from tork.task import TaskDefinition
+from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
+from torkd.datastore.postgres.pool import Connection
+from torkd.datastore.postgres.statements import load_statements
+from torkd.engine.changes import OrderKind, TellNode
+from torkd.engine.reads import Reads, reads_of, reads_of_text
+from torkd.engine.view import View
+
+SQL = load_statements("batch.sql")
+
+
+def write(connection: Connection, view: View) -> dict[str, int]:
+    """Write everything; answers with the versions of jobs that were cancelled without being in the view."""
+    view.finish()
+    cancelled = _cancel(connection, view)
+    if view.new_jobs:
+        _insert_jobs(connection, view)
+    if changed := [view.jobs[job_id] for job_id in view.dirty_jobs - view.new_jobs]:
+        connection.execute(SQL.update_jobs, {"rows": wire.encode_text(changed)})
+    if made := [view.tasks[task_id] for task_id in sorted(view.new_tasks, key=_by_order(view))]:
+        connection.execute(SQL.insert_tasks, {"rows": wire.encode_text(made)})
+    if changed_tasks := [view.tasks[task_id] for task_id in view.dirty_tasks - view.new_tasks]:
+        slim = [replace(task, spec=None, scope=None) if task.spec else task for task in changed_tasks]
+        connection.execute(SQL.update_tasks, {"rows": wire.encode_text(slim)})
+    if view.results:
+        rows = [
+            {"job_id": job_id, "key": f"tasks.{var}", "namespace": "tasks", "value": value}
+            for (job_id, var), value in view.results.items()
+        ]
+        connection.execute(SQL.put_context, {"rows": wire.encode_text(rows)})
+    if view.stored_items:
+        _insert_items(connection, view)
+    if sent := view.sent_rows():
+        connection.execute(
+            SQL.insert_outbox,
+            {"tasks": [task.id for task in sent], "dispatches": [task.dispatch for task in sent]},
+        )
+    return cancelled
+
+
+def _by_order(view: View) -> Any:
+    def order(task_id: str) -> tuple[str, int]:
+        task = view.tasks[task_id]
+        return task.parent_id or "", task.item_index or 0
+
+    return order
+
+
+def _cancel(connection: Connection, view: View) -> dict[str, int]:
+    versions: dict[str, int] = {}
+    if not view.cancelled:
+        return versions
+    rows = connection.execute(SQL.cancel_tree, {"jobs": list(set(view.cancelled)), "now": view.cancelled_at}).fetchall()
+    told = {(order.node_id, order.run_id) for order in view.orders if order.kind is OrderKind.STOP}
+    for kind, first, second in rows:
+        if kind == "job":
+            versions[first] = int(second)
+        elif (first, second) not in told:
+            view.orders.append(TellNode(OrderKind.STOP, first, second))
+    return versions
+
+
+def _insert_jobs(connection: Connection, view: View) -> None:
+    jobs = [view.jobs[job_id] for job_id in view.new_jobs]
+    connection.execute(SQL.insert_jobs, {"rows": wire.encode_text(jobs)})
+    details: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
+    context: list[dict[str, str]] = []
+    for job in jobs:
+        definition = view.definitions[job.id]
+        details.append(
+            {
+                "job_id": job.id,
+                "name": definition.name,
+                "description": definition.description,
+                "tags": definition.tags,
+                "output": definition.output,
+                "webhooks": definition.webhooks or None,
+            }
+        )
+        steps.extend(_step_rows(job.id, definition))
+        for namespace, values in (("inputs", definition.inputs), ("secrets", definition.secrets)):
+            context.extend(
+                {"job_id": job.id, "key": f"{namespace}.{name}", "namespace": namespace, "value": value}
+                for name, value in values.items()
+            )
+    connection.execute(SQL.insert_details, {"rows": wire.encode_text(details)})
+    connection.execute(SQL.insert_steps, {"rows": wire.encode_text(steps)})
+    if context:
+        connection.execute(SQL.put_context, {"rows": wire.encode_text(context)})
+
+
+def _step_rows(job_id: str, definition: JobDefinition) -> list[dict[str, Any]]:
+    rows = [
+        _step_row(job_id, position, task, reads_of(task)) for position, task in enumerate(definition.tasks, start=1)
+    ]
+    if definition.output:
+        rows.append(_step_row(job_id, len(definition.tasks) + 1, definition.output, reads_of_text(definition.output)))
+    return rows
+
+
+def _step_row(job_id: str, position: int, spec: TaskDefinition | str, reads: Reads) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "position": position,
+        "spec": spec,
+        "reads": sorted(reads.keys),
+        "reads_all": sorted(reads.namespaces),
+    }
+
+
+def _insert_items(connection: Connection, view: View) -> None:
+    rows = [
+        {
+            "task_id": stored.task_id,
+            "job_id": stored.job_id,
+            "block": block,
+            "items": stored.items[start : start + ITEM_BLOCK],
+        }
+        for stored in view.stored_items
+        for block, start in enumerate(range(0, len(stored.items), ITEM_BLOCK))
+    ]
+    connection.execute(SQL.insert_items, {"rows": wire.encode_text(rows)})

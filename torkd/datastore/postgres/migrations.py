@@ -1,0 +1,103 @@
+"""Schema versions: numbered SQL files, each applied once, in its own transaction, by one process at a time.
+
+A file that was applied must not change, and a database that is newer than this program is left alone unless it says that
+this version can still run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+
+import psycopg
+
+from tork.errors import DatastoreUnavailable, StartError
+
+_LOCK = 7464250
+_TABLE = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version    integer PRIMARY KEY,
+    name       text NOT NULL,
+    checksum   text NOT NULL,
+    oldest     integer NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema. `oldest` is the lowest program version (counted in migrations) that can run after it."""
+
+    version: int
+    name: str
+    sql: str
+    oldest: int
+
+    @property
+    def checksum(self) -> str:
+        """Of the file as it is shipped."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def shipped() -> list[Migration]:
+    """The migrations that come with this program, in order. A first line `-- oldest: N` says who can still run."""
+    found = []
+    for entry in (files("torkd.datastore.postgres") / "sql" / "migrations").iterdir():
+        if entry.name.endswith(".sql"):
+            number, _, name = entry.name.removesuffix(".sql").partition("_")
+            sql = entry.read_text(encoding="utf-8")
+            first = sql.partition("\n")[0]
+            oldest = int(first.removeprefix("-- oldest:")) if first.startswith("-- oldest:") else int(number)
+            found.append(Migration(int(number), name, sql, oldest))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
+    """Bring the database to this program's version; the names of what was applied.
+
+    Raises `StartError` when the database is too new or an applied file has changed, `DatastoreUnavailable` when it can't be
+    reached.
+    """
+    wanted = shipped() if migrations is None else migrations
+    try:
+        with psycopg.connect(
+            dsn, autocommit=True, application_name="torkd migration", connect_timeout=10
+        ) as connection:
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            connection.execute(_TABLE)
+            applied = {
+                row[0]: row
+                for row in connection.execute("SELECT version, name, checksum, oldest FROM schema_migrations")
+            }
+            _check(wanted, applied)
+            missing = [migration for migration in wanted if migration.version not in applied]
+            for migration in missing:
+                _apply(connection, migration)
+            return [f"{migration.version:04d}_{migration.name}" for migration in missing]
+    except psycopg.Error as error:
+        raise DatastoreUnavailable(f"the database can't be migrated: {str(error).strip()}") from error
+
+
+def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]]) -> None:
+    newest = max((migration.version for migration in wanted), default=0)
+    for version, name, checksum, oldest in applied.values():
+        if version > newest and oldest > newest:
+            raise StartError(
+                f"the database has schema version {version} ({name}), this torkd knows {newest}: install a newer torkd"
+            )
+        ours = next((migration for migration in wanted if migration.version == version), None)
+        if ours is not None and ours.checksum != checksum:
+            raise StartError(
+                f"migration {version:04d}_{ours.name} was changed after it was applied: install the torkd that applied it"
+            )
+
+
+def _apply(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
+    with connection.transaction():
+        connection.execute(migration.sql.encode())
+        connection.execute(
+            "INSERT INTO schema_migrations (version, name, checksum, oldest) VALUES (%s, %s, %s, %s)",
+            (migration.version, migration.name, migration.checksum, migration.oldest),
+        )

@@ -1,0 +1,99 @@
+"""Connections, and the border where psycopg's errors become ours.
+
+Two pools. The engine's connections plan every statement as index look-ups: its tables go from empty to huge within
+seconds, and a plan that was right for the empty one would read all of the huge one until the next ANALYZE. People's
+questions are planned as usual, and can't use up the engine's connections.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
+
+from tork.errors import BadData, DatastoreUnavailable
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+log = logging.getLogger(__name__)
+
+_COMMON = "-c timezone=UTC -c jit=off -c idle_in_transaction_session_timeout=60s"
+_ENGINE = f"{_COMMON} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=10s"
+_READING = f"{_COMMON} -c statement_timeout=30s"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolOptions:
+    """Where the database is and how many connections it may cost. Times are in seconds."""
+
+    dsn: str
+    max_connections: int = 25
+    max_idle: int = 25
+    max_lifetime: float = 3600.0
+    max_idle_time: float = 300.0
+    wait: float = 10.0
+    """How long to wait for a connection before the database counts as unavailable."""
+
+
+class Pool:
+    """Connections of one kind. Opened after any fork."""
+
+    def __init__(self, options: PoolOptions, *, settings: str, min_size: int, max_size: int) -> None:
+        self._wait = options.wait
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            options.dsn,
+            kwargs={"options": settings, "application_name": "torkd", "prepare_threshold": 2},
+            min_size=min_size,
+            max_size=max(max_size, min_size),
+            max_lifetime=options.max_lifetime,
+            max_idle=options.max_idle_time,
+            timeout=options.wait,
+            open=False,
+        )
+
+    def open(self) -> None:
+        """Connect. Raises `DatastoreUnavailable`."""
+        try:
+            self._pool.open(wait=True, timeout=self._wait)
+        except (PoolTimeout, psycopg.Error) as error:
+            self._pool.close()
+            raise DatastoreUnavailable(f"the database can't be reached: {_sentence(error)}") from error
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._pool.close(timeout=5)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A connection in a transaction that commits at the end of the block, or rolls back."""
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            raise BadData(f"the database refused a value: {_sentence(error)}") from error
+        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+            if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+                # Other connections are likely dead too; look at once instead of failing on each of them in turn.
+                self._pool.check()
+            raise DatastoreUnavailable(f"the database does not answer: {_sentence(error)}") from error
+
+
+def engine_pool(options: PoolOptions) -> Pool:
+    """The pool of batches and upkeep."""
+    return Pool(options, settings=_ENGINE, min_size=2, max_size=max(options.max_connections // 3, 4))
+
+
+def reading_pool(options: PoolOptions) -> Pool:
+    """The pool of the API's questions."""
+    size = max(options.max_connections - max(options.max_connections // 3, 4), 2)
+    return Pool(options, settings=_READING, min_size=min(2, options.max_idle), max_size=size)
+
+
+def _sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

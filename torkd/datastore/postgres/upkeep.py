@@ -1,0 +1,188 @@
+"""Upkeep: heartbeats and leases, what is due, what was left over, logs, retention."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from tork import wire
+from tork.errors import BadData
+from tork.task import DEFAULT_QUEUE, TaskDefinition
+from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
+from torkd.datastore.postgres.pool import Connection, Pool
+from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.protocol import Dispatch
+from torkd.engine.events import ChildrenDue, EngineEvent, RetryDue, RunLost
+
+log = logging.getLogger(__name__)
+
+SQL = load_statements("upkeep.sql")
+BATCH_SQL = load_statements("batch.sql")
+
+_decode_task = msgspec.json.Decoder(TaskDefinition).decode
+
+
+class PostgresUpkeep:
+    """The half of the datastore that keeps the engine going."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float) -> None:
+        """Renew the leases and nodes that spoke, and note that heartbeats were read; a gap longer than that counts."""
+        rows = wire.encode_text([_node_row(heartbeat) for heartbeat in heartbeats])
+        with self._pool.connection() as connection, connection.pipeline():
+            if heartbeats:
+                connection.execute(SQL.record_nodes, {"rows": rows})
+                connection.execute(SQL.renew_leases, {"rows": rows})
+            connection.execute(SQL.note_heartbeats, {"gap": gap_seconds})
+
+    def add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
+        """Store log parts. A part that the database refuses is replaced by a notice: it must not stop the others."""
+        try:
+            self._add_log_parts(parts)
+        except BadData as error:
+            if len(parts) > 1:
+                for part in parts:
+                    self.add_log_parts([part])
+                return
+            log.warning("a log part can't be stored: %s", error, extra={"task_id": parts[0].task_id})
+            self._add_log_parts([replace(parts[0], contents=f"[this part of the log could not be stored: {error}]\n")])
+
+    def _add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
+        rows = [
+            {
+                "task_id": part.task_id,
+                "job_id": part.job_id,
+                "dispatch": part.dispatch,
+                "run_id": part.run_id,
+                "number": part.number,
+                "contents": part.contents.replace("\0", "\ufffd"),
+                "printed_at": part.printed_at,
+            }
+            for part in parts
+        ]
+        with self._pool.connection() as connection, connection.pipeline():
+            connection.execute(SQL.lock_log)
+            connection.execute(SQL.add_log_parts, {"rows": wire.encode_text(rows)})
+
+    def events_due(self, *, now: datetime, lease_seconds: float, limit: int) -> list[EngineEvent]:
+        """Retries whose time has come, composites with room for more children, runs whose lease was lost."""
+        with self._pool.connection() as connection, connection.pipeline():
+            retries = connection.execute(SQL.due_retries, {"now": now, "limit": limit})
+            unfolding = connection.execute(SQL.unfolding, {"limit": limit})
+            lost = connection.execute(SQL.lost_runs, {"lease": lease_seconds, "limit": limit})
+            events: list[EngineEvent] = [
+                RetryDue(task_id=task, job_id=job, root_id=root) for task, job, root in retries.fetchall()
+            ]
+            events += [ChildrenDue(task_id=task, job_id=job, root_id=root) for task, job, root in unfolding.fetchall()]
+            events += [
+                RunLost(task_id=task, job_id=job, root_id=root, dispatch=dispatch, run_id=run)
+                for task, job, root, dispatch, run in lost.fetchall()
+            ]
+        return events
+
+    def root_of(self, job_id: str) -> str | None:
+        """The job whose row is locked for changes of this one."""
+        with self._pool.connection() as connection:
+            row = connection.execute(SQL.root_of, {"job": job_id}).fetchone()
+        return row[0] if row else None
+
+    def next_due_at(self) -> datetime | None:
+        """When the next retry is due."""
+        with self._pool.connection() as connection:
+            row = connection.execute(SQL.next_due).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def leftovers(self, *, older_than_seconds: float, limit: int) -> Iterator[list[RunTask]]:
+        """Claim hand-outs that nobody has published; their rows go when the block ends without an error."""
+        with self._pool.connection() as connection:
+            rows = connection.execute(SQL.leftovers, {"age": older_than_seconds, "limit": limit}).fetchall()
+            claimed = [Dispatch(task_id=task_id, dispatch=dispatch) for task_id, dispatch in rows]
+            yield _bodies(connection, claimed)
+            if claimed:
+                connection.execute(BATCH_SQL.delete_outbox, _arrays(claimed))
+
+    def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
+        """The messages of these hand-outs, without those that are not current any more."""
+        with self._pool.connection() as connection:
+            return _bodies(connection, dispatches)
+
+    def epoch(self) -> str:
+        """The name of the broker's present life."""
+        with self._pool.connection() as connection:
+            row = connection.execute(SQL.epoch).fetchone()
+        return str(row[0]) if row else ""
+
+    def begin_epoch(self, epoch: str, *, expected: str) -> bool:
+        """Name a new life of the broker, unless somebody else did; everything SCHEDULED is handed out again."""
+        with self._pool.connection() as connection:
+            if not connection.execute(SQL.begin_epoch, {"epoch": epoch, "expected": expected}).fetchone():
+                return False
+            connection.execute(SQL.send_all_again)
+        return True
+
+    def end_leases(self) -> None:
+        """Every run of before is lost."""
+        with self._pool.connection() as connection:
+            connection.execute(SQL.end_leases)
+
+    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
+        """Remove what the retention no longer covers; how many rows of jobs and logs went."""
+        with self._pool.connection() as connection:
+            jobs = [
+                row[0] for row in connection.execute(SQL.old_jobs, {"age": jobs_seconds, "limit": limit}).fetchall()
+            ]
+            if jobs:
+                connection.execute(SQL.delete_job_rows, {"jobs": jobs})
+            logs = connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
+            connection.execute(SQL.delete_old_keys)
+            connection.execute(SQL.forget_leases)
+        return len(jobs) + logs
+
+
+def _node_row(heartbeat: Heartbeat) -> dict[str, Any]:
+    node = heartbeat.node
+    return {
+        "id": node.id,
+        "lease_id": heartbeat.lease_id,
+        "name": node.name,
+        "hostname": node.hostname,
+        "port": node.port,
+        "queue": node.queue,
+        "status": node.status or "UP",
+        "cpu_percent": node.cpu_percent,
+        "task_count": node.task_count,
+        "version": node.version,
+        "started_at": node.started_at,
+    }
+
+
+def _arrays(dispatches: Collection[Dispatch]) -> dict[str, list[Any]]:
+    return {"tasks": [sent.task_id for sent in dispatches], "dispatches": [sent.dispatch for sent in dispatches]}
+
+
+def _bodies(connection: Connection, dispatches: Collection[Dispatch]) -> list[RunTask]:
+    if not dispatches:
+        return []
+    rows = connection.execute(SQL.bodies, _arrays(dispatches)).fetchall()
+    return [
+        RunTask(
+            task_id=row[0],
+            job_id=row[1],
+            root_id=row[2],
+            dispatch=row[3],
+            queue=row[4] or DEFAULT_QUEUE,
+            priority=row[5],
+            definition=_decode_task(row[6]),
+            mask=row[7] or [],
+        )
+        for row in rows
+    ]
