@@ -6,11 +6,13 @@ from tork.definition.cron import Cron, CronError, parse_cron
 from tork.definition.problems import Problem
 from tork.definition.read import read_job, read_job_file, read_scheduled_job
 from tork.definition.rules import unsupported, validate_job
+from tork.definition.schema import job_schema
 
 __all__ = [
     "Cron",
     "CronError",
     "Problem",
+    "job_schema",
     "parse_cron",
     "read_job",
     "read_job_file",

@@ -7,7 +7,6 @@ Only the first value is read, as the REST API always did. Numbers keep their tex
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from json import JSONDecodeError
 from json.decoder import scanstring  # type: ignore[attr-defined] # in every CPython; the stubs leave it out
 
@@ -32,7 +31,9 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.line_starts = [0, *(found.end() for found in re.finditer("\n", text))]
+        self.line = 1  # of the last place asked for; places are asked for from left to right
+        self.line_start = 0
+        self.placed = 0
         self.open: list[tuple[Sequence | Mapping, Scalar | None]] = []
         self.budget = Budget()
 
@@ -141,8 +142,12 @@ class _Scanner:
         self.at = space.end()
 
     def _place(self, offset: int) -> tuple[int, int]:
-        line = bisect_right(self.line_starts, offset)
-        return line, offset - self.line_starts[line - 1] + 1
+        breaks = self.text.count("\n", self.placed, offset)
+        if breaks:
+            self.line += breaks
+            self.line_start = self.text.rfind("\n", self.placed, offset) + 1
+        self.placed = offset
+        return self.line, offset - self.line_start + 1
 
     def _refusal(self, what: str, right: str) -> Unreadable:
         return Unreadable(f"{what} (right would be {right})", *self._place(self.at))

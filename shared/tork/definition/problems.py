@@ -5,6 +5,7 @@ A line never holds a line break, whatever the document held: it is shown in term
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -74,8 +75,8 @@ def shown(value: str) -> str:
 
 
 def as_lines(problems: Iterable[Problem], source: str = "") -> list[str]:
-    """The problems as lines, in the order of the file; at most `MAX_PROBLEMS`, and then one that counts the rest."""
-    ordered = sorted(problems, key=lambda problem: (problem.line, problem.column))
+    """The problems as lines: in the order of the file, those without a place last, and a count instead of the rest."""
+    ordered = sorted(problems, key=lambda problem: (problem.line or sys.maxsize, problem.column))
     lines = [problem.told(source) for problem in ordered[:MAX_PROBLEMS]]
     rest = len(ordered) - len(lines)
     if rest:

@@ -24,6 +24,9 @@ from tork.job import JobDefinition
 Format = Literal["yaml", "json"]
 ScheduleRule = Literal["allowed", "refused", "required"]
 
+_MAX_PLACED = 1000
+"""So many problems get their place; the rest is only counted, so that thousands cost little."""
+
 _JSON = msgspec.json.Decoder(JobDefinition)
 
 
@@ -106,11 +109,12 @@ def _job_in(root: Node | None, schedule: ScheduleRule, *, ignore_case: bool) -> 
     conversion = Conversion(ignore_case=ignore_case)
     job: JobDefinition = conversion.read(root, JobDefinition)
     broken = [
-        problem.at(locate(root, problem.path, ignore_case=ignore_case))
+        problem
         for problem in validate_job(job) + _schedule_problems(job, schedule)
         if not _spoilt(problem.path, conversion.spoilt)
     ]
-    return job, conversion.problems + broken
+    placed = [problem.at(locate(root, problem.path, ignore_case=ignore_case)) for problem in broken[:_MAX_PLACED]]
+    return job, conversion.problems + placed + broken[_MAX_PLACED:]
 
 
 def _schedule_problems(job: JobDefinition, schedule: ScheduleRule) -> list[Problem]:

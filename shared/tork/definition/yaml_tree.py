@@ -6,6 +6,7 @@ left to the conversion, which knows the path.
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -20,8 +21,7 @@ except ImportError:  # PyYAML was built without libyaml: the same events, ten ti
     from yaml import SafeLoader as _Parser  # type: ignore[assignment] # only get_event is used, both have it
 
 _MAX_DIRECTIVES = 20
-_DIRECTIVES = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n|%[^\n]*\n)*")
-"""The lines before the first document. The parser compares each directive with all before: many would take hours."""
+"""More than anybody needs. The parser compares each directive with all before it: many would take hours."""
 
 _TAG = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset({"!", f"{_TAG}str"})
@@ -31,8 +31,7 @@ _COLLECTION_TAGS = {Mapping: f"{_TAG}map", Sequence: f"{_TAG}seq"}
 
 def read_yaml(text: str) -> Node | None:
     """The first document, or None when there is none. Raises `Unreadable`."""
-    head = _DIRECTIVES.match(text)
-    if head and head[0].count("%") > _MAX_DIRECTIVES and head[0].count("\n%") >= _MAX_DIRECTIVES:
+    if text.count("\n%") > _MAX_DIRECTIVES and _directives(text) > _MAX_DIRECTIVES:
         raise Unreadable(f"there are more than {_MAX_DIRECTIVES} % directives (right would be none)", 1, 1, "size")
     try:
         return _Builder(text).document()
@@ -40,6 +39,19 @@ def read_yaml(text: str) -> Node | None:
         raise _refusal(error, text) from None
     except yaml.YAMLError as error:
         raise Unreadable(f"this is not YAML: {_one_line(str(error))}", 1, 1) from None
+
+
+def _directives(text: str) -> int:
+    """How many lines before the first document are directives, counted no further than it takes."""
+    found = 0
+    for line in io.StringIO(text):
+        if line.startswith("%"):
+            found += 1
+        elif line.strip() and not line.lstrip().startswith("#"):
+            break
+        if found > _MAX_DIRECTIVES:
+            break
+    return found
 
 
 class _Builder:
