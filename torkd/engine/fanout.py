@@ -6,6 +6,7 @@ made ahead, so that a million items cost no more memory than a thousand. Childre
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ CHUNK = 250
 """Children made in one transaction."""
 FIRST_CHUNK = 100
 """Children made at once, in the transaction that starts their parent; the elements of a longer list are stored."""
+ENOUGH_TASKS = 500
+"""When one batch has made so many tasks, children of further parents come later: eaches within eaches multiply."""
 DEFAULT_VARIABLE = "item"
 
 
@@ -48,9 +51,10 @@ def start(turn: Turn, task_id: str) -> None:
     if not items:
         _complete(turn, task)
         return
-    if len(items) > FIRST_CHUNK:
+    first = items[:FIRST_CHUNK] if turn.tasks_made < ENOUGH_TASKS else []
+    if len(items) > len(first):
         turn.store_items(task, items)
-    _create_children(turn, task.id, items[:FIRST_CHUNK])
+    _create_children(turn, task.id, first)
 
 
 def _items_of(turn: Turn, job: JobRow, task: TaskRow, spec: TaskDefinition) -> list[Any]:
@@ -64,19 +68,26 @@ def _items_of(turn: Turn, job: JobRow, task: TaskRow, spec: TaskDefinition) -> l
 
 
 def children_due(turn: Turn, event: ChildrenDue) -> None:
-    """Make the next chunk of children, if there is room for it."""
+    """Release children that are held back and make the next chunk, as far as there is room."""
     task = turn.task(event.task_id)
     job = turn.job(event.job_id)
     if task is None or job is None or not job.state.is_active or task.state is not TaskState.RUNNING:
         return
+    released_before = task.released
+    task = _release(turn, task)
+    if _can_release(task) and task.released > released_before:
+        turn.unfold_soon(task)
     room = min(_rows_wanted(task) - task.created, CHUNK)
     loaded = turn.view.items.get(task.id)
     if room <= 0 or loaded is None:
         return
+    first, items = loaded
+    chunk = items[task.created - first :][:room]
+    if not chunk:
+        return
     assert task.spec is not None
     turn.require(job.id, task.spec)
-    first, items = loaded
-    _create_children(turn, task.id, items[task.created - first :][:room])
+    _create_children(turn, task.id, chunk)
 
 
 def _rows_wanted(task: TaskRow) -> int:
@@ -87,23 +98,32 @@ def _window(task: TaskRow) -> int:
     return task.concurrency or OPEN_WINDOW
 
 
+def _can_release(task: TaskRow) -> bool:
+    """Whether a child is held back although there is room for it."""
+    return task.released < task.created and task.released - task.completions < _window(task)
+
+
 def _create_children(turn: Turn, parent_id: str, items: list[Any]) -> None:
-    for item in items:
-        parent = turn.task(parent_id)
-        assert parent is not None
-        job = turn.job(parent.job_id)
-        if job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
-            return
-        definition, scope = _child_of(parent, item)
-        hold = parent.released - parent.completions >= _window(parent)
-        index = parent.created
-        turn.set_task(parent, created=index + 1, released=parent.released if hold else parent.released + 1)
-        tasks.create(turn, job, definition, parent=parent, index=index, scope=scope, hold=hold)
-        # A child that ended at once makes room for the next, and a failed one ends it all: settle before going on.
-        turn.run_todo()
+    turn.unfolding[parent_id] = deque(items)
+    turn.todo.append((_create_next, parent_id))
+
+
+def _create_next(turn: Turn, parent_id: str) -> None:
+    """Make one child. All that follows from it is settled before the next: it may make room, or end it all."""
     parent = turn.task(parent_id)
-    if parent is not None and parent.state is TaskState.RUNNING:
-        _unfold_if_room(turn, parent)
+    assert parent is not None
+    job = turn.job(parent.job_id)
+    items = turn.unfolding[parent_id]
+    if not items or job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
+        del turn.unfolding[parent_id]
+        _go_on(turn, parent)
+        return
+    definition, scope = _child_of(parent, items.popleft())
+    hold = parent.released < parent.created or parent.released - parent.completions >= _window(parent)
+    index = parent.created
+    turn.set_task(parent, created=index + 1, released=parent.released if hold else parent.released + 1)
+    tasks.create(turn, job, definition, parent=parent, index=index, scope=scope, hold=hold)
+    turn.todo.append((_create_next, parent_id))
 
 
 def _child_of(parent: TaskRow, item: Any) -> tuple[TaskDefinition, dict[str, Any] | None]:
@@ -129,21 +149,29 @@ def child_done(turn: Turn, job: JobRow, child: TaskRow) -> None:
         return
     parent = turn.set_task(parent, progress=round(parent.completions / parent.size * 100, 2))
     progress.of_top_level(turn, job, parent)
-    if parent.released < parent.created and parent.released - parent.completions < _window(parent):
-        waiting = turn.waiting_child(parent.id, parent.released)
-        if waiting is not None:
-            turn.set_task(parent, released=parent.released + 1)
-            tasks.start(turn, waiting)
-    latest = turn.task(parent.id)
-    assert latest is not None
-    _unfold_if_room(turn, latest)
+    if parent.id not in turn.unfolding:
+        _go_on(turn, parent)
 
 
-def _unfold_if_room(turn: Turn, parent: TaskRow) -> None:
-    if parent.created < parent.size and _rows_wanted(parent) - parent.created >= min(
-        CHUNK, parent.size - parent.created
-    ):
+def _go_on(turn: Turn, parent: TaskRow) -> None:
+    """Use the room that there is for more children; what is not at hand comes in a transaction of its own."""
+    job = turn.job(parent.job_id)
+    if job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
+        return
+    parent = _release(turn, parent)
+    missing = min(CHUNK, parent.size - parent.created)
+    if _can_release(parent) or 0 < missing <= _rows_wanted(parent) - parent.created:
         turn.unfold_soon(parent)
+
+
+def _release(turn: Turn, parent: TaskRow) -> TaskRow:
+    while _can_release(parent):
+        waiting = turn.waiting_child(parent.id, parent.released)
+        if waiting is None:
+            break
+        parent = turn.set_task(parent, released=parent.released + 1)
+        tasks.start(turn, waiting)
+    return parent
 
 
 def _complete(turn: Turn, parent: TaskRow) -> None:

@@ -134,7 +134,15 @@ def restart(turn: Turn, event: RestartRequested) -> None:
         raise StateConflict(f"job is {job.state} and can not be restarted")
     if job.position > job.task_count:
         raise StateConflict("job has no more tasks to run")
-    turn.set_job(job, JobState.RUNNING, position=max(job.position, 1), failed_at=None, error="", result="")
+    turn.set_job(
+        job,
+        JobState.RUNNING,
+        position=max(job.position, 1),
+        started_at=job.started_at or turn.now,
+        failed_at=None,
+        error="",
+        result="",
+    )
     advance(turn, job.id)
 
 

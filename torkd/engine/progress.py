@@ -14,15 +14,15 @@ def after(job: JobRow, position: int) -> float:
 
 
 def reported(turn: Turn, event: RunProgressed) -> None:
-    """A running task told how far it is. Only the run that owns the task counts."""
+    """A running task told how far it is. Only the run that owns the task counts, and a report that came late does not."""
     task = turn.task(event.task_id)
     job = turn.job(event.job_id)
     if task is None or job is None or not job.state.is_active or task.state is not TaskState.RUNNING:
         return
     if task.dispatch != event.dispatch or task.run_id != event.run_id:
         return
-    percent = min(max(event.progress, 0.0), 100.0)
-    if percent == task.progress:
+    percent = min(100.0, max(0.0, event.progress))  # in this order NaN becomes 0
+    if percent <= task.progress:
         return
     task = turn.set_task(task, progress=percent)
     of_top_level(turn, job, task)

@@ -112,3 +112,10 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     copy_of: str | None = None
     """For a new row without a spec: the task whose spec it gets."""
+
+    @property
+    def held_back_at(self) -> list[tuple[str, int]]:
+        """Parent and place of a child whose turn has not come; empty for any other task."""
+        if self.state is not TaskState.CREATED or self.parent_id is None or self.item_index is None:
+            return []
+        return [(self.parent_id, self.item_index)]

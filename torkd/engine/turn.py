@@ -43,16 +43,27 @@ class Turn:
         self.new_id = new_id
         self.changes: list[Change] = []
         self.todo: deque[tuple[Callable[[Turn, str], None], str]] = deque()
+        self.unfolding: dict[str, deque[Any]] = {}
+        """Parent to the elements whose children are being made."""
         self._jobs: dict[str, JobRow] = {}
         self._tasks: dict[str, TaskRow] = {}
+        self._held_back: dict[tuple[str, int], str] = {}
+        self._tasks_made = 0
         self._definitions: dict[str, JobDefinition] = {}
         self._results: dict[str, dict[str, str]] = {}
 
     def run_todo(self) -> None:
-        """Carry out what follows, and what follows from that."""
+        """Carry out what follows; what follows from an action comes before what was to do already."""
         while self.todo:
             action, subject_id = self.todo.popleft()
+            later, self.todo = self.todo, deque()
             action(self, subject_id)
+            self.todo.extend(later)
+
+    @property
+    def tasks_made(self) -> int:
+        """The tasks that this batch has made so far."""
+        return len(self.view.new_tasks) + self._tasks_made
 
     def job(self, job_id: str) -> JobRow | None:
         """The job as it is now; None when there is none (it was deleted)."""
@@ -64,10 +75,8 @@ class Turn:
 
     def waiting_child(self, parent_id: str, index: int) -> TaskRow | None:
         """The child at this place, if it is held back."""
-        for task in self._tasks.values():
-            if task.parent_id == parent_id and task.item_index == index and task.state is TaskState.CREATED:
-                return task
-        task_id = self.view.waiting.get((parent_id, index))
+        place = (parent_id, index)
+        task_id = self._held_back.get(place) or self.view.waiting.get(place)
         child = self.task(task_id) if task_id else None
         return child if child is not None and child.state is TaskState.CREATED else None
 
@@ -90,6 +99,8 @@ class Turn:
     def create_task(self, row: TaskRow) -> TaskRow:
         """A new task."""
         self._tasks[row.id] = row
+        self._tasks_made += 1
+        self._held_back.update(dict.fromkeys(row.held_back_at, row.id))
         self.changes.append(CreateTask(row))
         return row
 

@@ -110,6 +110,7 @@ class View:
                     self.tasks[row.id] = row
                     self.new_tasks.add(row.id)
                     self.dirty_jobs.add(row.job_id)
+                    self.waiting.update(dict.fromkeys(row.held_back_at, row.id))
                 case UpdateTask(row):
                     self.tasks[row.id] = row
                     self.dirty_tasks.add(row.id)
