@@ -109,7 +109,7 @@ class Duration(Kind):
         if nanoseconds is None:
             raise ValueError("not a duration (right would be such as '30s', '5m' or '1h30m')")
         length = timedelta(microseconds=nanoseconds // 1000)
-        if length < self.least or nanoseconds < 0:
+        if length < self.least:
             raise ValueError(f"too short (right would be at least {short_duration(self.least)})")
         return length
 

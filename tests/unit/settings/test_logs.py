@@ -227,7 +227,7 @@ def test_talkative_libraries_do_not_drown_ours() -> None:
     assert [entry["message"] for entry in _objects(stream)] == ["lost"]
 
 
-def test_lines_of_gunicorn_come_through_our_handler_at_our_level() -> None:
+def test_lines_of_gunicorn_come_through_our_handler_only(capsys: pytest.CaptureFixture[str]) -> None:
     class ServerLog(gunicorn.glogging.Logger):
         def setup(self, cfg: gunicorn.config.Config) -> None:
             super().setup(cfg)
@@ -247,6 +247,7 @@ def test_lines_of_gunicorn_come_through_our_handler_at_our_level() -> None:
         ("gunicorn.error", "debug", "worker spawned"),
         ("gunicorn.error", "error", "lost"),
     ]
+    assert capsys.readouterr().err == ""
 
 
 def test_libraries_that_log_through_structlog_come_through_our_handler(capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,6 +63,10 @@ def test_queues_of_the_coordinator_are_not_served(load: Load) -> None:
     ]
 
 
+def test_worker_with_only_queues_of_the_coordinator_serves_the_default_one(load: Load) -> None:
+    assert load("worker.queues.jobs = 2").settings.worker.queues == {"default": 1}
+
+
 def test_fewer_than_one_consumer_counts_as_one(load: Load) -> None:
     assert load("coordinator.queues.jobs = -4").settings.coordinator.queues.jobs == 1
 
