@@ -16,6 +16,7 @@ import pytest
 from tests.support.embedded_process import Starter, answers, eventually, kill, processes_of, server_pid
 from tests.support.postgres import DEBIAN_15, room
 from tork.errors import StartError
+from torkd.datastore import embedded
 from torkd.datastore.embedded import attach, start_embedded, start_in_free_run_directory
 from torkd.datastore.embedded_lock import DirectoryInUse
 from torkd.datastore.embedded_programs import candidates
@@ -121,6 +122,18 @@ def test_stop_leaves_no_process_even_with_open_sessions(base: Path) -> None:
 def test_killed_starter_takes_keeper_and_server_with_it(starter: Starter) -> None:
     starter.kill()
     eventually(lambda: not processes_of(starter.base), "the keeper stops the server and ends")
+
+
+def test_interrupted_start_leaves_no_server(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(embedded, "_first_line", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            start_embedded(base)
+    eventually(lambda: not processes_of(base), "the keeper stops the server and ends")
+    start_embedded(base).stop()
 
 
 def test_forked_child_that_outlives_the_starter_does_not_keep_the_server(base: Path) -> None:
@@ -281,6 +294,7 @@ def test_data_of_a_major_version_without_programs_are_refused_by_name(base: Path
 def test_refused_setting_is_told_in_the_words_of_postgresql(base: Path) -> None:
     with pytest.raises(StartError, match='did not start: invalid value for parameter "max_connections"'):
         start_embedded(base, settings={"max_connections": "many"})
+    start_embedded(base).stop()
 
 
 def test_data_directory_that_is_a_file_is_refused(place: Path) -> None:

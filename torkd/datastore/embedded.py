@@ -145,7 +145,7 @@ def start_embedded(
         try:
             return _start_locked(base, lock, binaries, {**SETTINGS, **(settings or {})})
         except BaseException:
-            lock.release()
+            lock.abandon()  # not released: a keeper may have the server running still, and is about to stop it
             raise
     except OSError as error:
         raise StartError(_file_trouble(base, error)) from error
@@ -200,8 +200,8 @@ def _start_locked(
         left_behind.unlink()  # by a killed server: its lock file blocks a start while that process id is anybody's
     options = [text for name, value in settings.items() for text in ("-c", f"{name}={value}")]
     command = [*user.prefix, programs.postgres, "-D", str(data), "-k", str(sockets), *options]
-    keeper_pid, link = _start_keeper(command, user, home, lock.descriptor)
     dsn = _dsn(str(sockets), settings["port"])
+    keeper_pid, link = _start_keeper(command, user, home, lock.descriptor)
     return EmbeddedServer(base=base, dsn=dsn, keeper_pid=keeper_pid, link=link, lock=lock)
 
 
@@ -299,14 +299,18 @@ def _start_keeper(command: list[str], user: ServerUser, home: Path, lock: int) -
             check=False,
         )
     try:
-        with link.makefile(encoding="utf-8", errors="replace") as lines:
-            word, _, rest = lines.readline().strip().partition(" ")
+        word, _, rest = _first_line(link).partition(" ")
         if word != "ready":
             raise StartError(_server_trouble(home, rest or "its keeper process ended at once"))
     except BaseException:
         link.close()
         raise
     return int(rest), link
+
+
+def _first_line(link: socket.socket) -> str:
+    with link.makefile(encoding="utf-8", errors="replace") as lines:
+        return lines.readline().strip()
 
 
 def _server_trouble(home: Path, reason: str) -> str:

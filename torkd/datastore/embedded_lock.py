@@ -15,7 +15,7 @@ from pathlib import Path
 from tork.errors import StartError
 
 WRITING_SECONDS = 2.0
-"""How long the holder may be unknown: it is about to write its number, or only looks whether the lock is free."""
+"""How long the holder may be unknown: it is about to write its number, is ending, or only looks at the lock."""
 LEAVING_SECONDS = 60.0
 """How long a directory is waited for whose starter is gone: its keeper is stopping the server, or initdb is ending."""
 POLL_SECONDS = 0.02
@@ -36,6 +36,12 @@ class Lock:
         if self.descriptor >= 0:
             os.ftruncate(self.descriptor, 0)
             fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            self.close()
+
+    def abandon(self) -> None:
+        """Give up our share and our name, so that who comes next waits for the other holders to end."""
+        if self.descriptor >= 0:
+            os.ftruncate(self.descriptor, 0)
             self.close()
 
     def close(self) -> None:

@@ -73,6 +73,15 @@ def test_share_that_is_closed_leaves_the_lock_to_its_other_holders(path: Path) -
     assert not is_taken(path)
 
 
+def test_abandoned_lock_is_waited_for_until_its_other_holders_end(path: Path) -> None:
+    lock = take(path)
+    other = os.dup(lock.descriptor)
+    lock.abandon()
+    assert is_taken(path)
+    threading.Timer(0.05, os.close, [other]).start()
+    take(path).release()
+
+
 def test_lock_is_not_inherited_by_programs(path: Path) -> None:
     lock = take(path)
     assert not os.get_inheritable(lock.descriptor)
