@@ -18,9 +18,10 @@ from torkd.broker.protocol import Broker, TaskDelivery
 from torkd.hooks.host_env import HostVariable, with_host_variables
 from torkd.runtime.protocol import Runtime, TaskRun
 from torkd.runtime.stopping import StopReason
+from torkd.runtime.time_limit import timeout_seconds
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.flushing import LogFlusher
-from torkd.worker.limits import timeout_seconds, with_default_limits
+from torkd.worker.limits import with_default_limits
 from torkd.worker.logs import RunLog
 from torkd.worker.options import WorkerOptions
 from torkd.worker.progress import ProgressReport

@@ -1,11 +1,9 @@
-"""Fills in what the task leaves to the worker: limits and timeout. Everything here is pure."""
+"""Fills in what the task leaves to the worker: limits and timeout."""
 
 from __future__ import annotations
 
 import msgspec
 
-from tork.durations import parse_nanoseconds
-from tork.errors import DurationError, RuntimeFailure
 from tork.task import Limits, TaskDefinition
 from torkd.worker.options import WorkerOptions
 
@@ -19,16 +17,3 @@ def with_default_limits(definition: TaskDefinition, options: WorkerOptions) -> T
     own = definition.limits or Limits()
     limits = Limits(cpus=own.cpus or options.cpus, memory=own.memory or options.memory)
     return msgspec.structs.replace(definition, limits=limits)
-
-
-def timeout_seconds(timeout: str) -> float | None:
-    """The time limit in seconds, None for none. Raises `RuntimeFailure`."""
-    if not timeout:
-        return None
-    try:
-        nanoseconds = parse_nanoseconds(timeout)
-    except DurationError:
-        nanoseconds = 0
-    if nanoseconds <= 0:
-        raise RuntimeFailure(f"invalid timeout duration: {timeout[:100]}")
-    return nanoseconds / 1e9

@@ -1,0 +1,257 @@
+"""One script as a process in a session of its own, watched until it and everything it started is gone.
+
+Each process that a script starts inherits the writing end of a pipe, the lifeline. While its other end does not hang up,
+somebody is still alive: that costs nothing to know, finds processes that left the group or redirected their output, and
+only a process that closes all it inherited escapes. Everything happens in the calling thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torkd.runtime.identity import Identity
+from torkd.runtime.protocol import LogSink
+from torkd.runtime.survivors import kill_holders_of
+
+READ_SIZE = 64 * 1024
+TAIL_SIZE = 16 * 1024
+"""How much of the end of the output is kept for the failure's text."""
+TICK_SECONDS = 1.0
+"""How often `on_tick` is called, the first time after this time: short scripts pay nothing for it."""
+_LAST_WORDS_SECONDS = 2.0
+"""How long killed processes may take to disappear."""
+_SEARCH_AFTER_SECONDS = 0.05
+_WITHOUT_PIDFD_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended."""
+
+    code: int
+    """Negative for a signal."""
+    tail: bytes
+    """The end of what it printed."""
+    was_stopped: bool
+    """Whether it was ended by us, because of the stop signal or the time limit."""
+    timed_out: bool
+
+
+class TaskProcess:
+    """Starts at once. `supervise` must be called, and leaves nothing."""
+
+    def __init__(self, command: Sequence[str], *, directory: Path, env: Mapping[str, str], identity: Identity) -> None:
+        self._output, output_writer = os.pipe()
+        self._lifeline, lifeline_writer = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output_writer,
+                stderr=output_writer,  # one pipe: what a script prints stays in the order of printing
+                start_new_session=True,
+                pass_fds=(lifeline_writer,),
+                # These make Popen drop groups, set gid, then uid. Without them it can use vfork, which is faster.
+                user=identity.uid,
+                group=identity.gid,
+                extra_groups=[] if identity.is_switch else None,
+            )
+        except BaseException:
+            os.close(self._output)
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(output_writer)
+            os.close(lifeline_writer)
+        self._tail = b""
+
+    def supervise(
+        self,
+        sink: LogSink,
+        *,
+        wake_fd: int,
+        grace_seconds: float,
+        time_limit: float | None,
+        on_tick: Callable[[], None],
+    ) -> Exit:
+        """Pass on what it prints until it ends. It is ended when `wake_fd` becomes readable or the time limit is over."""
+        pid_fd = _open_pid_fd(self._process.pid)
+        try:
+            watch = _Watch(self._process.pid, pid_fd, wake_fd, grace_seconds, time_limit, on_tick)
+            watch.output, watch.lifeline = self._output, self._lifeline
+            while not watch.is_over(self._has_exited):
+                self._pass_on(watch, watch.wait(), sink)
+            self._clean_up(watch, sink)
+        finally:
+            self._kill_group()  # also when passing on failed
+            code = self._process.wait()
+            for fd in (self._output, self._lifeline, *([] if pid_fd is None else [pid_fd])):
+                os.close(fd)
+        return Exit(code, self._tail, watch.kill_at is not None, watch.timed_out)
+
+    def _pass_on(self, watch: _Watch, readable: bool, sink: LogSink) -> None:
+        if not readable:
+            return
+        data = os.read(self._output, READ_SIZE)
+        if not data:
+            watch.output_has_ended()
+            return
+        self._tail = (self._tail + data)[-TAIL_SIZE:]
+        sink.write(data)
+
+    def _clean_up(self, watch: _Watch, sink: LogSink) -> None:
+        """The script has ended: whatever it left behind is killed, and what is still in the pipe is read."""
+        self._kill_group()
+        started = time.monotonic()
+        while watch.anyone_left() and time.monotonic() - started < _LAST_WORDS_SECONDS:
+            self._pass_on(watch, watch.wait_for_last_words(_SEARCH_AFTER_SECONDS), sink)
+            if time.monotonic() - started > _SEARCH_AFTER_SECONDS:
+                kill_holders_of(self._lifeline)
+        os.set_blocking(self._output, False)
+        while not watch.has_output_ended:
+            try:
+                self._pass_on(watch, True, sink)
+            except BlockingIOError:
+                return
+
+    def _has_exited(self) -> bool:
+        """Without reaping it: while it is a zombie nobody else can get its process group's number."""
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _kill_group(self) -> None:
+        if self._process.returncode is None:
+            _signal_group(self._process.pid, signal.SIGKILL)
+
+
+class _Watch:
+    """What a process is watched for: output, exit, the wish to stop it, time limit, grace, ticks."""
+
+    def __init__(
+        self,
+        pid: int,
+        pid_fd: int | None,
+        wake_fd: int,
+        grace_seconds: float,
+        time_limit: float | None,
+        on_tick: Callable[[], None],
+    ) -> None:
+        now = time.monotonic()
+        self._pid, self._pid_fd, self._wake_fd = pid, pid_fd, wake_fd
+        self._grace_seconds, self._on_tick = grace_seconds, on_tick
+        self._limit_at = None if time_limit is None else now + time_limit
+        self._tick_at = now + TICK_SECONDS
+        self.kill_at: float | None = None
+        """When KILL follows; set once TERM was sent."""
+        self._was_killed = False
+        self.timed_out = False
+        self.has_output_ended = False
+        self._leader_gone = False
+        self._all_gone = False
+        self.output = self.lifeline = -1
+        self._poll: select.poll | None = None
+
+    def wait(self) -> bool:
+        """Wait for something to happen and deal with it. Whether there is output to read."""
+        poll = self._poll or self._open_poll()
+        events = dict(poll.poll(self._milliseconds()))
+        if self._pid_fd in events:
+            self._leader_gone = True
+            poll.unregister(self._pid_fd)
+        if self.lifeline in events:
+            self._all_gone = True
+            poll.unregister(self.lifeline)
+        if self._wake_fd in events:
+            poll.unregister(self._wake_fd)
+            self._terminate()
+        self._look_at_the_clock()
+        return self.output in events
+
+    def is_over(self, has_exited: Callable[[], bool]) -> bool:
+        """Whether the script has ended; one that we stop has its grace for everything it started."""
+        if not self._leader_gone and self._pid_fd is None:
+            self._leader_gone = has_exited()
+        return self._leader_gone and (self.kill_at is None or self._was_killed or self._all_gone)
+
+    def anyone_left(self) -> bool:
+        """Whether something the script started still lives."""
+        return not self._all_gone
+
+    def wait_for_last_words(self, seconds: float) -> bool:
+        """Whether there is output to read; waits for that or for the end of everyone."""
+        poll = select.poll()
+        poll.register(self.lifeline, 0)
+        if not self.has_output_ended:
+            poll.register(self.output, select.POLLIN)
+        events = dict(poll.poll(seconds * 1000))
+        self._all_gone = self.lifeline in events
+        return self.output in events
+
+    def output_has_ended(self) -> None:
+        """Nobody can print any more."""
+        self.has_output_ended = True
+        if self._poll is not None:
+            self._poll.unregister(self.output)
+
+    def _open_poll(self) -> select.poll:
+        self._poll = poll = select.poll()
+        poll.register(self.output, select.POLLIN)
+        poll.register(self.lifeline, 0)  # hanging up is always told
+        poll.register(self._wake_fd, select.POLLIN)
+        if self._pid_fd is not None:
+            poll.register(self._pid_fd, select.POLLIN)
+        return poll
+
+    def _milliseconds(self) -> float:
+        due = [self._tick_at]
+        if self.kill_at is None and self._limit_at is not None:
+            due.append(self._limit_at)
+        if self.kill_at is not None and not self._was_killed:
+            due.append(self.kill_at)
+        seconds = max(min(due) - time.monotonic(), 0.0)
+        if self._pid_fd is None:
+            seconds = min(seconds, _WITHOUT_PIDFD_SECONDS)
+        return seconds * 1000 + 1
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + TICK_SECONDS
+            self._on_tick()
+        if self._limit_at is not None and now >= self._limit_at and self.kill_at is None and not self._leader_gone:
+            self.timed_out = True
+            self._terminate()
+        if self.kill_at is not None and now >= self.kill_at and not self._was_killed:
+            self._was_killed = True
+            _signal_group(self._pid, signal.SIGKILL)
+
+    def _terminate(self) -> None:
+        if self.kill_at is None and not self._leader_gone:
+            self.kill_at = time.monotonic() + self._grace_seconds
+            _signal_group(self._pid, signal.SIGTERM)
+            _signal_group(self._pid, signal.SIGCONT)  # a stopped process could not even end
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # nobody left; macOS says so with EPERM when only a zombie is
+
+
+def _open_pid_fd(pid: int) -> int | None:
+    """None where the system has no such thing; the exit is then asked for from time to time."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None

@@ -1,0 +1,150 @@
+"""The directories tasks work in: one for each start of a daemon, in it one for each step of a run.
+
+Making and removing a directory costs more than all the rest of a short step (on ext4, up to milliseconds), so a directory
+that a step leaves exactly as it found it, empty and with the same rights, serves again.
+
+The daemon holds a lock in its directory while it lives. A directory whose lock is free belongs to a daemon that was killed:
+its processes are ended and it is removed, before this daemon takes its first task.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import logging
+import os
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+from tork.errors import RuntimeFailure
+from torkd.runtime.identity import Identity
+from torkd.runtime.survivors import kill_heirs_of
+
+PREFIX = "torkd-"
+_LOCK = "lock"
+_UNLOCKED_IS_DEAD_SECONDS = 60.0
+"""A directory without a lock file may belong to a daemon that is just starting."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class WorkArea:
+    """The directory of this daemon. Made when constructed, removed by `close`."""
+
+    def __init__(self, base: Path, node_id: str, identity: Identity) -> None:
+        self._identity = identity
+        self._free: list[Path] = []
+        self._numbers = itertools.count(1)
+        try:
+            self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{_safe(node_id)}-", dir=base.resolve()))
+        except OSError as error:
+            raise RuntimeFailure(
+                f"no work directory can be made in {base}: {error.strerror} (right would be a directory that "
+                "torkd may write to; the setting is mounts.temp.dir)"
+            ) from error
+        if identity.is_switch:
+            self.path.chmod(0o711)
+        self._lock_fd = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def take(self) -> Path:
+        """An empty directory that belongs to the scripts' user and to nobody else. Raises `OSError`."""
+        try:
+            return self._free.pop()
+        except IndexError:
+            path = self.path / str(next(self._numbers))
+        path.mkdir(mode=0o700)
+        self._identity.give(path)
+        return path
+
+    def give_back(self, path: Path) -> None:
+        """Nothing runs in it any more. What is left in it is removed."""
+        try:
+            status = path.lstat()
+            is_clean = (
+                stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == 0o700 and not any(path.iterdir())
+            )
+        except OSError:
+            is_clean = False
+        if is_clean and self._identity.owns(status):
+            self._free.append(path)
+        else:
+            remove_tree(path)
+
+    def close(self) -> None:
+        """Remove the directory. No task runs."""
+        remove_tree(self.path)
+        os.close(self._lock_fd)
+
+
+def reap_leftovers(base: Path) -> int:
+    """End the tasks of daemons that were killed and remove their directories. How many directories."""
+    try:
+        candidates = [entry for entry in os.scandir(base) if entry.name.startswith(PREFIX)]
+    except OSError:
+        return 0
+    return sum(_reap(Path(entry.path)) for entry in candidates if entry.is_dir(follow_symlinks=False))
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that tasks may have done to it. What can't be removed is logged and left."""
+    try:
+        shutil.rmtree(path)
+    except OSError:
+        _make_removable(path)
+        shutil.rmtree(path, ignore_errors=True)
+        if path.exists():
+            _LOG.warning("the work directory %s could not be removed", path)
+
+
+def _reap(path: Path) -> bool:
+    try:
+        if path.lstat().st_uid != os.geteuid():
+            return False
+        lock_fd = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return _reap_unlocked(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    else:
+        killed = kill_heirs_of("WORKDIR", f"{path.resolve()}/")
+        if killed:
+            _LOG.warning("ended %d processes that a killed daemon left in %s", killed, path)
+        remove_tree(path)
+        return True
+    finally:
+        os.close(lock_fd)
+
+
+def _reap_unlocked(path: Path) -> bool:
+    try:
+        age_seconds = time.time() - path.lstat().st_mtime
+    except OSError:
+        return False
+    if age_seconds < _UNLOCKED_IS_DEAD_SECONDS:
+        return False
+    remove_tree(path)
+    return True
+
+
+def _make_removable(path: Path) -> None:
+    """Tasks may take away the rights on their own directories."""
+    for directory, names, _ in os.walk(path):
+        for name in (".", *names):
+            inner = Path(directory, name)
+            try:
+                if stat.S_ISDIR(inner.lstat().st_mode):
+                    inner.chmod(0o700)
+            except OSError:
+                _LOG.debug("%s can't be made removable", inner)
+
+
+def _safe(node_id: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in node_id)[:40]

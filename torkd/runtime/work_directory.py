@@ -1,0 +1,138 @@
+"""The directory of one step: its script and files going in, its output and progress coming out.
+
+Names of files stay inside it, and what a script leaves in place of its output is never followed elsewhere: the daemon may be
+root while the script is not.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from tork.errors import RuntimeFailure
+from torkd.runtime.identity import Identity
+from torkd.runtime.work_area import WorkArea, remove_tree
+
+MAX_RESULT_SIZE = 1024 * 1024
+_MAX_PROGRESS_SIZE = 64
+_OUTPUT, _PROGRESS, _SCRIPT = "stdout", "progress", "entrypoint"
+
+
+class WorkDirectory:
+    """Filled when constructed; `leave` it."""
+
+    def __init__(
+        self,
+        area: WorkArea,
+        script: str,
+        files: Mapping[str, str],
+        *,
+        identity: Identity,
+        forking: threading.Lock | None,
+    ) -> None:
+        self._area = area
+        self._path = path = area.take()
+        self.path = str(path)
+        self.output = f"{self.path}/{_OUTPUT}"
+        self.progress = f"{self.path}/{_PROGRESS}"
+        self.script = f"{self.path}/{_SCRIPT}"
+        self._owner = identity
+        self._checked = {name: check_file_name(name) for name in files}
+        try:
+            self._write(self.output, "", 0o606)
+            self._write(self.progress, "", 0o606)
+            if files:
+                self._write_files(files)
+            if forking is None:
+                self._write(self.script, script, 0o555)
+            else:
+                # A process forked while the script is open for writing would make it "text file busy" for a moment.
+                with forking:
+                    self._write(self.script, script, 0o555)
+        except BaseException:
+            self.leave()
+            raise
+
+    def read_result(self) -> str:
+        """What the script wrote to its output, without NUL. Raises `RuntimeFailure` when it is too much."""
+        data, size = self._read(self.output, MAX_RESULT_SIZE)
+        if size > MAX_RESULT_SIZE:
+            raise RuntimeFailure(
+                f"the output is too large: {size} bytes in TORK_OUTPUT (right would be at most {MAX_RESULT_SIZE})"
+            )
+        return data.decode("utf-8", "replace").replace("\0", "")
+
+    def read_progress(self) -> float | None:
+        """The progress the script told, None when it told none that is a number."""
+        data, _ = self._read(self.progress, _MAX_PROGRESS_SIZE)
+        try:
+            return float(data) if data.strip() else None
+        except ValueError:
+            return None
+
+    def leave(self) -> None:
+        """The step has ended; nothing of it stays."""
+        try:
+            for path in (self.output, self.progress, self.script):
+                Path(path).unlink(missing_ok=True)
+        except OSError:
+            remove_tree(self._path)
+        self._area.give_back(self._path)
+
+    def _write_files(self, files: Mapping[str, str]) -> None:
+        for name, content in files.items():
+            target = Path(self.path, self._checked[name])
+            self._make_directories(target.parent)
+            try:
+                self._write(str(target), content, 0o444)
+            except OSError as error:
+                raise RuntimeFailure(
+                    f"file '{name}' can't be written: {error.strerror} (right would be another name)"
+                ) from error
+
+    def _make_directories(self, directory: Path) -> None:
+        if str(directory) == self.path:
+            return
+        self._make_directories(directory.parent)
+        try:
+            directory.mkdir(mode=0o755)
+        except FileExistsError:
+            return
+        self._owner.give(directory)
+
+    def _write(self, path: str, content: str, mode: int) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            data = content.encode("utf-8", "replace")
+            while data:
+                data = data[os.write(fd, data) :]
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+        self._owner.give(path)
+
+    def _read(self, path: str, limit: int) -> tuple[bytes, int]:
+        """At most `limit` bytes and the size; nothing for what is not a plain file of the script's user."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return b"", 0
+        try:
+            status = os.fstat(fd)
+            is_foreign = self._owner.is_switch and not self._owner.owns(status)
+            if status.st_size == 0 or is_foreign or not stat.S_ISREG(status.st_mode):
+                return b"", 0
+            return os.read(fd, limit), status.st_size
+        finally:
+            os.close(fd)
+
+
+def check_file_name(name: str) -> str:
+    """The name of a file of a task: relative, and staying below the work directory. Raises `RuntimeFailure`."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name or name.endswith("/"):
+        raise RuntimeFailure(f"file name '{name}' is not allowed (right would be a relative name without '..')")
+    return name
