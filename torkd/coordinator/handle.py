@@ -51,13 +51,17 @@ def handle(
     the events.
     """
     with datastore.begin() as batch:
-        handled = fold(batch, batch.load(events, wait=wait), events, now=now, new_id=new_id)
-        batch.forget(forget)
-    return handled
+        return fold(batch, batch.load(events, wait=wait), events, now=now, new_id=new_id, forget=forget)
 
 
 def fold(
-    batch: Batch, view: View, events: Sequence[EngineEvent], *, now: datetime, new_id: Callable[[], str]
+    batch: Batch,
+    view: View,
+    events: Sequence[EngineEvent],
+    *,
+    now: datetime,
+    new_id: Callable[[], str],
+    forget: Collection[Dispatch] = (),
 ) -> Handled:
     """Decide the events one after the other, and write what came of it."""
     handled = Handled(view, {})
@@ -76,7 +80,7 @@ def fold(
             handled.failed.append((event, failure))
         else:
             view.apply(changes, now)
-    cancelled = batch.write(view)
+    cancelled = batch.write(view, forget)
     handled.versions = cancelled | {job_id: view.jobs[job_id].version for job_id in view.dirty_jobs | view.new_jobs}
     return handled
 

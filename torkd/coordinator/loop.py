@@ -209,8 +209,7 @@ class BatchLoop:
         if not published:
             return
         try:
-            with self._datastore.begin() as batch:
-                batch.forget(published)
+            self._datastore.forget(published)
         except BaseException:
             self._publisher.put_published(published)
             raise

@@ -70,15 +70,13 @@ class Batch(Protocol):
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
 
-    def write(self, view: View) -> dict[str, int]:
+    def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
         """Write what was decided, with an outbox row for every hand-out.
 
+        The outbox rows of hand-outs in `published`, which the broker has confirmed, are removed.
         Answers with the versions of jobs that were cancelled along with others without being in the view; the runs to
         stop among their tasks are added to `view.orders`.
         """
-
-    def forget(self, published: Collection[Dispatch]) -> None:
-        """Remove outbox rows of hand-outs that the broker has confirmed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,6 +208,9 @@ class Upkeep(Protocol):
 
     def leftovers(self, *, older_than_seconds: float, limit: int) -> AbstractContextManager[list[RunTask]]:
         """Claim hand-outs that nobody has published; their outbox rows go when the block ends without an error."""
+
+    def forget(self, published: Collection[Dispatch]) -> None:
+        """Remove outbox rows of hand-outs that the broker has confirmed, in a transaction of its own."""
 
     def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
         """The messages of these hand-outs, without those that are not current any more."""

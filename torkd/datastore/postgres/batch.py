@@ -52,14 +52,6 @@ class PostgresBatch:
             )
         return Accepted(job_id=found[0], repeated=True)
 
-    def write(self, view: View) -> dict[str, int]:
-        """Write what was decided; the versions of jobs that were cancelled along with others."""
-        return batch_writing.write(self._connection, view)
-
-    def forget(self, published: Collection[Dispatch]) -> None:
-        """Remove outbox rows that are done with."""
-        if published:
-            self._connection.execute(
-                SQL.delete_outbox,
-                {"tasks": [sent.task_id for sent in published], "dispatches": [sent.dispatch for sent in published]},
-            )
+    def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
+        """Write what was decided, and forget hand-outs that were published."""
+        return batch_writing.write(self._connection, view, published)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from msgspec.structs import replace
@@ -12,6 +13,7 @@ from tork.task import TaskDefinition
 from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import OrderKind, TellNode
 from torkd.engine.reads import Reads, reads_of, reads_of_text
 from torkd.engine.view import View
@@ -19,32 +21,28 @@ from torkd.engine.view import View
 SQL = load_statements("batch.sql")
 
 
-def write(connection: Connection, view: View) -> dict[str, int]:
+def write(connection: Connection, view: View, published: Collection[Dispatch]) -> dict[str, int]:
     """Write everything; answers with the versions of jobs that were cancelled without being in the view."""
     view.finish()
     cancelled = _cancel(connection, view)
     if view.new_jobs:
         _insert_jobs(connection, view)
-    if changed := [view.jobs[job_id] for job_id in view.dirty_jobs - view.new_jobs]:
-        connection.execute(SQL.update_jobs, {"rows": wire.encode_text(changed)})
-    if made := [view.tasks[task_id] for task_id in sorted(view.new_tasks, key=_by_order(view))]:
-        connection.execute(SQL.insert_tasks, {"rows": wire.encode_text(made)})
-    if changed_tasks := [view.tasks[task_id] for task_id in view.dirty_tasks - view.new_tasks]:
-        slim = [replace(task, spec=None, scope=None) if task.spec else task for task in changed_tasks]
-        connection.execute(SQL.update_tasks, {"rows": wire.encode_text(slim)})
-    if view.results:
-        rows = [
-            {"job_id": job_id, "key": f"tasks.{var}", "namespace": "tasks", "value": value}
-            for (job_id, var), value in view.results.items()
-        ]
-        connection.execute(SQL.put_context, {"rows": wire.encode_text(rows)})
     if view.stored_items:
         _insert_items(connection, view)
-    if sent := view.sent_rows():
-        connection.execute(
-            SQL.insert_outbox,
-            {"tasks": [task.id for task in sent], "dispatches": [task.dispatch for task in sent]},
-        )
+    changed = [view.tasks[task_id] for task_id in view.dirty_tasks - view.new_tasks]
+    rows: dict[str, list[Any]] = {
+        "jobs": [view.jobs[job_id] for job_id in view.dirty_jobs - view.new_jobs],
+        "new_tasks": [view.tasks[task_id] for task_id in sorted(view.new_tasks, key=_by_order(view))],
+        "tasks": [replace(task, spec=None, scope=None) if task.spec else task for task in changed],
+        "context": [
+            {"job_id": job_id, "key": f"tasks.{var}", "namespace": "tasks", "value": value}
+            for (job_id, var), value in view.results.items()
+        ],
+        "sent": [{"task_id": task.id, "dispatch": task.dispatch} for task in view.sent_rows()],
+        "published": list(published),
+    }
+    if any(rows.values()):
+        connection.execute(SQL.write, {name: wire.encode_text(values) for name, values in rows.items()}, prepare=True)
     return cancelled
 
 

@@ -23,7 +23,14 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 log = logging.getLogger(__name__)
 
 _COMMON = "-c timezone=UTC -c jit=off -c idle_in_transaction_session_timeout=60s"
-_ENGINE = f"{_COMMON} -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=10s"
+_ENGINE = " ".join(
+    [
+        _COMMON,
+        "-c lock_timeout=10s",
+        *(f"-c enable_{plan}=off" for plan in ("seqscan", "hashjoin", "mergejoin")),
+        "-c plan_cache_mode=force_generic_plan",
+    ]
+)
 _READING = f"{_COMMON} -c statement_timeout=30s"
 
 

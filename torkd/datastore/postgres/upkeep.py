@@ -108,7 +108,12 @@ class PostgresUpkeep:
             claimed = [Dispatch(task_id=task_id, dispatch=dispatch) for task_id, dispatch in rows]
             yield _bodies(connection, claimed)
             if claimed:
-                connection.execute(BATCH_SQL.delete_outbox, _arrays(claimed))
+                connection.execute(BATCH_SQL.delete_outbox, {"published": wire.encode_text(claimed)})
+
+    def forget(self, published: Collection[Dispatch]) -> None:
+        """Remove outbox rows of hand-outs that the broker has confirmed."""
+        with self._pool.connection() as connection:
+            connection.execute(BATCH_SQL.delete_outbox, {"published": wire.encode_text(list(published))})
 
     def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
         """The messages of these hand-outs, without those that are not current any more."""

@@ -2,29 +2,54 @@
 
 -- name: lock_roots
 -- The only lock: the row of the root job. Jobs that somebody else works on are left for later.
-SELECT id FROM jobs WHERE id = ANY(%(roots)s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
+SELECT id FROM jobs WHERE id = ANY(%(roots)s::text[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: lock_roots_waiting
 -- For an event that was skipped too often, and for people, who wait.
-SELECT id FROM jobs WHERE id = ANY(%(roots)s) ORDER BY id FOR NO KEY UPDATE;
+SELECT id FROM jobs WHERE id = ANY(%(roots)s::text[]) ORDER BY id FOR NO KEY UPDATE;
 
--- name: load_tasks
--- The tasks of the events and everything above them: parents, and the tasks that wait for sub-jobs.
+-- name: load
+-- In one answer, each row as JSON: the tasks of the events and everything above them (parents, and the tasks that wait for
+-- sub-jobs), all their jobs, and for tasks that have ended at the top of their job its next step with the context it reads.
 WITH RECURSIVE chain AS (
-    SELECT t.id, t.job_id, t.parent_id FROM tasks t WHERE t.id = ANY(%(tasks)s)
+    SELECT t.id, t.job_id, t.parent_id FROM tasks t WHERE t.id = ANY(%(tasks)s::text[])
     UNION
     SELECT p.id, p.job_id, p.parent_id
     FROM chain c JOIN jobs j ON j.id = c.job_id JOIN tasks p ON p.id = coalesce(c.parent_id, j.parent_task_id)
+),
+near AS (
+    SELECT unnest(%(jobs)s::text[]) AS id UNION SELECT job_id FROM chain
+),
+ahead AS (
+    SELECT DISTINCT s.job_id, s.position, s.spec, s.reads, s.reads_all
+    FROM tasks t JOIN jobs j ON j.id = t.job_id JOIN job_steps s ON s.job_id = j.id AND s.position = j.position + 1
+    WHERE t.id = ANY(%(ended)s::text[]) AND t.parent_id IS NULL
 )
-SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue, t.priority,
-       t.var, t.retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id, t.lease_id, t.due_at, t.progress,
-       t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency, t.subjob_id, t.version
-FROM chain c JOIN tasks t ON t.id = c.id;
+SELECT 'task', to_json(r)::text FROM (
+    SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
+           t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
+           t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
+           t.subjob_id, t.version
+    FROM chain c JOIN tasks t ON t.id = c.id) r
+UNION ALL
+SELECT 'job', to_json(r)::text FROM (
+    SELECT j.id, j.root_id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress,
+           j.version, j.created_by, j.started_at, j.completed_at, j.failed_at, j.delete_at,
+           j.defaults::json AS defaults, j.auto_delete, j.has_secrets
+    FROM near JOIN jobs j ON j.id = near.id) r
+UNION ALL
+SELECT 'step', to_json(ahead)::text FROM ahead
+UNION ALL
+SELECT 'context', to_json(r)::text FROM (
+    SELECT c.job_id, c.namespace, c.key, c.value
+    FROM ahead a JOIN job_context c ON c.job_id = a.job_id AND c.key = ANY(a.reads)
+    UNION ALL
+    SELECT c.job_id, c.namespace, c.key, c.value
+    FROM ahead a JOIN job_context c ON cardinality(a.reads_all) > 0 AND c.job_id = a.job_id AND c.namespace = ANY(a.reads_all)
+) r;
 
--- name: load_jobs
-SELECT id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version, created_by,
-       started_at, completed_at, failed_at, delete_at, defaults, auto_delete, has_secrets
-FROM jobs WHERE id = ANY(%(jobs)s);
+-- name: which_exist
+SELECT id FROM jobs WHERE id = ANY(%(jobs)s::text[]);
 
 -- name: load_steps
 -- Steps by job and position, with what they read.
@@ -50,12 +75,15 @@ SELECT job_id, namespace, key, value FROM job_context
 WHERE job_id = %(job)s AND (key = ANY(%(keys)s) OR namespace = ANY(%(namespaces)s));
 
 -- name: load_waiting
--- Children that may be released, with what they are.
-SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue, t.priority,
-       t.var, t.retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id, t.lease_id, t.due_at, t.progress,
-       t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency, t.subjob_id, t.version, t.scope, t.spec
-FROM unnest(%(parents)s::text[], %(first)s::int[], %(end)s::int[]) AS w (parent_id, first, "end")
-JOIN tasks t ON t.parent_id = w.parent_id AND t.item_index >= w.first AND t.item_index < w."end" AND t.state = 'CREATED';
+-- Children that may be released, as JSON, with what they are.
+SELECT to_json(r)::text FROM (
+    SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
+           t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
+           t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
+           t.subjob_id, t.version, t.scope::json AS scope, t.spec::json AS spec
+    FROM unnest(%(parents)s::text[], %(first)s::int[], %(end)s::int[]) AS w (parent_id, first, "end")
+    JOIN tasks t ON t.parent_id = w.parent_id AND t.item_index >= w.first AND t.item_index < w."end" AND t.state = 'CREATED'
+) r;
 
 -- name: load_specs
 SELECT id, spec, scope FROM tasks WHERE id = ANY(%(tasks)s);
@@ -114,70 +142,79 @@ INSERT INTO job_steps (job_id, position, spec, reads, reads_all)
 SELECT job_id, position, spec, reads, reads_all
 FROM json_to_recordset(%(rows)s::json) AS r (job_id text, position int, spec text, reads text[], reads_all text[]);
 
+-- name: write
+-- The common part of every batch. A null time, error or result in an update leaves what is stored; all else is as the row
+-- says. A retry has no definition of its own in hand: it is copied from the task it repeats.
+WITH changed_jobs AS (
+    UPDATE jobs j SET state = r.state, position = r.position, progress = r.progress, version = r.version,
+        started_at = r.started_at, completed_at = r.completed_at, failed_at = r.failed_at, delete_at = r.delete_at,
+        error = coalesce(r.error, j.error), result = coalesce(r.result, j.result)
+    FROM json_to_recordset(%(jobs)s::json) AS r (
+        id text, state text, position int, progress float8, version bigint, started_at timestamptz,
+        completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text)
+    WHERE j.id = r.id
+),
+new_tasks AS (
+    INSERT INTO tasks (id, job_id, root_id, parent_id, position, item_index, kind, state, name, queue, priority, var, retry,
+                       attempts, dispatch, redelivered, run_id, node_id, lease_id, created_at, scheduled_at, started_at,
+                       completed_at, failed_at, due_at, progress, error, result, log_parts, size, created, released,
+                       completions, concurrency, subjob_id, scope, spec, version)
+    SELECT r.id, r.job_id, r.root_id, r.parent_id, r.position, r.item_index, r.kind, r.state, r.name, r.queue, r.priority,
+           r.var, r.retry, r.attempts, r.dispatch, r.redelivered, r.run_id, r.node_id, r.lease_id, r.created_at,
+           r.scheduled_at, r.started_at, r.completed_at, r.failed_at, r.due_at, r.progress, r.error, r.result, r.log_parts,
+           r.size, r.created, r.released, r.completions, r.concurrency, r.subjob_id, r.scope,
+           coalesce(r.spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), r.version
+    FROM json_to_recordset(%(new_tasks)s::json) AS r (
+        id text, job_id text, root_id text, parent_id text, position int, item_index int, kind text, state text, name text,
+        queue text, priority int, var text, retry text, attempts int, dispatch int, redelivered int, run_id text,
+        node_id text, lease_id text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,
+        completed_at timestamptz, failed_at timestamptz, due_at timestamptz, progress float8, error text, result text,
+        log_parts int, size int, created int, released int, completions int, concurrency int, subjob_id text, scope text,
+        spec text, version bigint, copy_of text)
+),
+changed_tasks AS (
+    UPDATE tasks t SET state = r.state, queue = r.queue, dispatch = r.dispatch, redelivered = r.redelivered,
+        run_id = r.run_id, node_id = r.node_id, lease_id = r.lease_id, scheduled_at = coalesce(r.scheduled_at, t.scheduled_at),
+        started_at = coalesce(r.started_at, t.started_at), completed_at = coalesce(r.completed_at, t.completed_at),
+        failed_at = coalesce(r.failed_at, t.failed_at), due_at = r.due_at, progress = r.progress,
+        error = coalesce(r.error, t.error), result = coalesce(r.result, t.result), log_parts = r.log_parts, size = r.size,
+        created = r.created, released = r.released, completions = r.completions, concurrency = r.concurrency,
+        subjob_id = r.subjob_id, version = r.version
+    FROM json_to_recordset(%(tasks)s::json) AS r (
+        id text, state text, queue text, dispatch int, redelivered int, run_id text, node_id text, lease_id text,
+        scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
+        due_at timestamptz, progress float8, error text, result text, log_parts int, size int, created int, released int,
+        completions int, concurrency int, subjob_id text, version bigint)
+    WHERE t.id = r.id
+),
+context AS (
+    INSERT INTO job_context (job_id, key, namespace, value)
+    SELECT job_id, key, namespace, value
+    FROM json_to_recordset(%(context)s::json) AS r (job_id text, key text, namespace text, value text)
+    ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value
+),
+handed_out AS (
+    INSERT INTO outbox (task_id, dispatch)
+    SELECT task_id, dispatch FROM json_to_recordset(%(sent)s::json) AS r (task_id text, dispatch int)
+    ON CONFLICT DO NOTHING
+)
+DELETE FROM outbox o USING json_to_recordset(%(published)s::json) AS r (task_id text, dispatch int)
+WHERE o.task_id = r.task_id AND o.dispatch = r.dispatch;
+
 -- name: put_context
 INSERT INTO job_context (job_id, key, namespace, value)
 SELECT job_id, key, namespace, value
 FROM json_to_recordset(%(rows)s::json) AS r (job_id text, key text, namespace text, value text)
 ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value;
 
--- name: update_jobs
--- A null error or result leaves what is stored; all else is as the row says.
-UPDATE jobs j SET state = r.state, position = r.position, progress = r.progress, version = r.version,
-    started_at = r.started_at, completed_at = r.completed_at, failed_at = r.failed_at, delete_at = r.delete_at,
-    error = coalesce(r.error, j.error), result = coalesce(r.result, j.result)
-FROM json_to_recordset(%(rows)s::json) AS r (
-    id text, state text, position int, progress float8, version bigint, started_at timestamptz,
-    completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text)
-WHERE j.id = r.id;
-
--- name: insert_tasks
--- A retry has no definition of its own in hand: it is copied from the task it repeats.
-INSERT INTO tasks (id, job_id, root_id, parent_id, position, item_index, kind, state, name, queue, priority, var, retry,
-                   attempts, dispatch, redelivered, run_id, node_id, lease_id, created_at, scheduled_at, started_at,
-                   completed_at, failed_at, due_at, progress, error, result, log_parts, size, created, released,
-                   completions, concurrency, subjob_id, scope, spec, version)
-SELECT r.id, r.job_id, r.root_id, r.parent_id, r.position, r.item_index, r.kind, r.state, r.name, r.queue, r.priority,
-       r.var, r.retry, r.attempts, r.dispatch, r.redelivered, r.run_id, r.node_id, r.lease_id, r.created_at,
-       r.scheduled_at, r.started_at, r.completed_at, r.failed_at, r.due_at, r.progress, r.error, r.result, r.log_parts,
-       r.size, r.created, r.released, r.completions, r.concurrency, r.subjob_id, r.scope,
-       coalesce(r.spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), r.version
-FROM json_to_recordset(%(rows)s::json) AS r (
-    id text, job_id text, root_id text, parent_id text, position int, item_index int, kind text, state text, name text,
-    queue text, priority int, var text, retry text, attempts int, dispatch int, redelivered int, run_id text,
-    node_id text, lease_id text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,
-    completed_at timestamptz, failed_at timestamptz, due_at timestamptz, progress float8, error text, result text,
-    log_parts int, size int, created int, released int, completions int, concurrency int, subjob_id text, scope text,
-    spec text, version bigint, copy_of text);
-
--- name: update_tasks
--- A null time, error or result leaves what is stored; all else is as the row says.
-UPDATE tasks t SET state = r.state, queue = r.queue, dispatch = r.dispatch, redelivered = r.redelivered,
-    run_id = r.run_id, node_id = r.node_id, lease_id = r.lease_id, scheduled_at = coalesce(r.scheduled_at, t.scheduled_at),
-    started_at = coalesce(r.started_at, t.started_at), completed_at = coalesce(r.completed_at, t.completed_at),
-    failed_at = coalesce(r.failed_at, t.failed_at), due_at = r.due_at, progress = r.progress,
-    error = coalesce(r.error, t.error), result = coalesce(r.result, t.result), log_parts = r.log_parts, size = r.size,
-    created = r.created, released = r.released, completions = r.completions, concurrency = r.concurrency,
-    subjob_id = r.subjob_id, version = r.version
-FROM json_to_recordset(%(rows)s::json) AS r (
-    id text, state text, queue text, dispatch int, redelivered int, run_id text, node_id text, lease_id text,
-    scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
-    due_at timestamptz, progress float8, error text, result text, log_parts int, size int, created int, released int,
-    completions int, concurrency int, subjob_id text, version bigint)
-WHERE t.id = r.id;
+-- name: delete_outbox
+DELETE FROM outbox o USING json_to_recordset(%(published)s::json) AS r (task_id text, dispatch int)
+WHERE o.task_id = r.task_id AND o.dispatch = r.dispatch;
 
 -- name: insert_items
 INSERT INTO task_items (task_id, job_id, block, items)
 SELECT task_id, job_id, block, items
 FROM json_to_recordset(%(rows)s::json) AS r (task_id text, job_id text, block int, items text);
-
--- name: insert_outbox
-INSERT INTO outbox (task_id, dispatch)
-SELECT * FROM unnest(%(tasks)s::text[], %(dispatches)s::int[])
-ON CONFLICT DO NOTHING;
-
--- name: delete_outbox
-DELETE FROM outbox o USING unnest(%(tasks)s::text[], %(dispatches)s::int[]) AS r (task_id, dispatch)
-WHERE o.task_id = r.task_id AND o.dispatch = r.dispatch;
 
 -- name: digest_key
 SELECT secret FROM engine;
