@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from tork.errors import RuntimeFailure
-from tork.task import TaskDefinition
+from tork.task import AuxTask, TaskDefinition
 from torkd.runtime.protocol import Runtime, TaskRun
 
 
@@ -59,5 +59,5 @@ class NoContainers:
 
 def first_image(definition: TaskDefinition) -> str:
     """The first image the task or one of its steps needs, or nothing."""
-    steps = (definition, *definition.pre, *definition.post, *definition.sidecars)
+    steps: list[TaskDefinition | AuxTask] = [definition, *definition.pre, *definition.post, *definition.sidecars]
     return next((step.image for step in steps if step.image), "")

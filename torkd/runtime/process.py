@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from torkd.runtime.identity import Identity
 from torkd.runtime.protocol import LogSink
 from torkd.runtime.survivors import kill_holders_of
 
+NO_SCRIPT_IS_OPEN = threading.Lock()
+"""Held while a script is written and while a process is started. A process that starts while a script is open for writing
+has it open too for a moment, and running a file that somebody has open for writing fails: "text file busy"."""
 READ_SIZE = 64 * 1024
 TAIL_SIZE = 16 * 1024
 """How much of the end of the output is kept for the failure's text."""
@@ -51,20 +55,7 @@ class TaskProcess:
         self._output, output_writer = os.pipe()
         self._lifeline, lifeline_writer = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=output_writer,
-                stderr=output_writer,  # one pipe: what a script prints stays in the order of printing
-                start_new_session=True,
-                pass_fds=(lifeline_writer,),
-                # These make Popen drop groups, set gid, then uid. Without them it can use vfork, which is faster.
-                user=identity.uid,
-                group=identity.gid,
-                extra_groups=[] if identity.is_switch else None,
-            )
+            self._process = _start(command, directory, env, output_writer, lifeline_writer, identity)
         except BaseException:
             os.close(self._output)
             os.close(self._lifeline)
@@ -130,6 +121,26 @@ class TaskProcess:
     def _kill_group(self) -> None:
         if self._process.returncode is None:
             _signal_group(self._process.pid, signal.SIGKILL)
+
+
+def _start(
+    command: Sequence[str], directory: Path, env: Mapping[str, str], output: int, lifeline: int, identity: Identity
+) -> subprocess.Popen[bytes]:
+    with NO_SCRIPT_IS_OPEN:
+        return subprocess.Popen(
+            command,
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,  # one pipe: what a script prints stays in the order of printing
+            start_new_session=True,
+            pass_fds=(lifeline,),
+            # These make Popen drop groups, set gid, then uid. Without them it can use vfork, which is faster.
+            user=identity.uid,
+            group=identity.gid,
+            extra_groups=[] if identity.is_switch else None,
+        )
 
 
 class _Watch:

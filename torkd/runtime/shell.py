@@ -11,9 +11,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +62,6 @@ class ShellRuntime:
         self._identity = Identity(_read_id("uid", options.uid), _read_id("gid", options.gid))
         self._environ = {name: environ[name] for name in _INHERITED if name in environ}
         self._program = shutil.which(options.command[0], path=environ.get("PATH"))
-        self._forking = threading.Lock() if self._identity.is_switch else None
-        """Held while scripts are written and started where starting means fork and not vfork."""
         reap_leftovers(options.temp_dir)
         self._area = WorkArea(options.temp_dir, options.node_id, self._identity)
 
@@ -108,9 +104,7 @@ class ShellRuntime:
 
     def _run_step(self, run: TaskRun, step: _Step, wake: WakePipe) -> str:
         try:
-            directory = WorkDirectory(
-                self._area, step.task.run, step.task.files, identity=self._identity, forking=self._forking
-            )
+            directory = WorkDirectory(self._area, step.task.run, step.task.files, self._identity)
         except OSError as error:
             raise RuntimeFailure(f"no work directory can be made in {self._area.path}: {error.strerror}") from error
         try:
@@ -152,15 +146,13 @@ class ShellRuntime:
             "TORK_OUTPUT": directory.output,
             "TORK_PROGRESS": directory.progress,
         }
-        guard: AbstractContextManager[object] = self._forking or nullcontext()
         try:
-            with guard:
-                return TaskProcess(
-                    (self._program or command[0], *command[1:], script),
-                    directory=Path(directory.path),
-                    env=env,
-                    identity=self._identity,
-                )
+            return TaskProcess(
+                (self._program or command[0], *command[1:], script),
+                directory=Path(directory.path),
+                env=env,
+                identity=self._identity,
+            )
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise RuntimeFailure(f"{command[0]} can't be started: {error}") from error
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tork.errors import RuntimeFailure
 from torkd.runtime.identity import Identity
+from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.work_area import WorkArea, remove_tree
 
 MAX_RESULT_SIZE = 1024 * 1024
@@ -24,15 +24,7 @@ _OUTPUT, _PROGRESS, _SCRIPT = "stdout", "progress", "entrypoint"
 class WorkDirectory:
     """Filled when constructed; `leave` it."""
 
-    def __init__(
-        self,
-        area: WorkArea,
-        script: str,
-        files: Mapping[str, str],
-        *,
-        identity: Identity,
-        forking: threading.Lock | None,
-    ) -> None:
+    def __init__(self, area: WorkArea, script: str, files: Mapping[str, str], identity: Identity) -> None:
         self._area = area
         self._path = path = area.take()
         self.path = str(path)
@@ -46,12 +38,8 @@ class WorkDirectory:
             self._write(self.progress, "", 0o606)
             if files:
                 self._write_files(files)
-            if forking is None:
+            with NO_SCRIPT_IS_OPEN:
                 self._write(self.script, script, 0o555)
-            else:
-                # A process forked while the script is open for writing would make it "text file busy" for a moment.
-                with forking:
-                    self._write(self.script, script, 0o555)
         except BaseException:
             self.leave()
             raise

@@ -1,0 +1,97 @@
+"""The runtimes the contract holds for. One joins by one more line in `ADAPTERS`, with the marker of what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from torkd.runtime.fake import FakeRuntime
+from torkd.runtime.protocol import Runtime
+from torkd.runtime.shell import ShellOptions, ShellRuntime
+
+
+class ShellWords:
+    """How a script says things in sh."""
+
+    def prints(self, text: str) -> str:
+        """A line in the log."""
+        return f"echo '{text}'\n"
+
+    def outputs(self, text: str) -> str:
+        """Something to the task's output."""
+        return f"printf %s '{text}' >> \"$TORK_OUTPUT\"\n"
+
+    def progresses(self, progress: float) -> str:
+        """The task's progress."""
+        return f'echo {progress} > "$TORK_PROGRESS"\n'
+
+    def exits(self, code: int) -> str:
+        """The end."""
+        return f"exit {code}\n"
+
+    def sleeps(self, seconds: float) -> str:
+        """A pause."""
+        return f"sleep {seconds}\n"
+
+
+class FakeWords(ShellWords):
+    """How a script says things to the fake runtime."""
+
+    def prints(self, text: str) -> str:
+        return f"print {text}\n"
+
+    def outputs(self, text: str) -> str:
+        return f"output {text}\n"
+
+    def progresses(self, progress: float) -> str:
+        return f"progress {progress}\n"
+
+    def exits(self, code: int) -> str:
+        return f"exit {code}\n"
+
+    def sleeps(self, seconds: float) -> str:
+        return f"sleep {seconds}\n"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A runtime and its language."""
+
+    name: str
+    make: Callable[[Path], Runtime]
+    words: ShellWords
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+
+ADAPTERS = [
+    Adapter("fake", lambda _: FakeRuntime(), FakeWords()),
+    Adapter(
+        "shell",
+        lambda path: ShellRuntime(ShellOptions(node_id="n1", temp_dir=path, grace_seconds=0.5)),
+        ShellWords(),
+    ),
+]
+
+
+@pytest.fixture(params=[pytest.param(adapter, id=adapter.name, marks=adapter.marks) for adapter in ADAPTERS])
+def adapter(request: pytest.FixtureRequest) -> Adapter:
+    """One of the adapters."""
+    found: Adapter = request.param
+    return found
+
+
+@pytest.fixture
+def words(adapter: Adapter) -> ShellWords:
+    """The language of the scripts."""
+    return adapter.words
+
+
+@pytest.fixture
+def runtime(adapter: Adapter, tmp_path: Path) -> Iterator[Runtime]:
+    """A runtime that is ready."""
+    made = adapter.make(tmp_path)
+    yield made
+    made.close()
