@@ -49,14 +49,16 @@ class Patience:
 
     def failed(self, error: NoAnswer) -> None:
         """Wait before the next attempt. Raises the error when the window is over, or when told to stop."""
-        now = self.clock()
         self.failures += 1
+        if self.stop.is_set():
+            raise error
+        now = self.clock()
         if self._away_since is None:
             self._away_since = now
             if self.window_seconds > 0:
                 self.tell(f"{error}; trying again for up to {self.window_seconds:g}s")
         left = self._away_since + self.window_seconds - now
-        if left <= 0 or self.stop.is_set():
+        if left <= 0:
             raise error
         advised = min(error.retry_after or 0.0, _LONGEST_ADVISED_DELAY_SECONDS)
         self.stop.wait(min(left, max(advised, self._next_delay())))

@@ -5,6 +5,7 @@ The HTTP library has its only home here and is imported when the first request i
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Transport:
         self.endpoint = endpoint
         self._credentials = credentials
         self._silence_seconds = silence_seconds
+        self._opening = threading.Lock()
         self._opened: httpx2.Client | None = None
 
     def close(self) -> None:
@@ -122,21 +124,25 @@ class Transport:
         return response.content
 
     def _client(self) -> httpx2.Client:
-        if self._opened is None:
-            import httpx2
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._new_client()
+            return self._opened
 
-            parts = urlsplit(self.endpoint)
-            self._opened = httpx2.Client(
-                auth=self._basic_auth(),
-                headers=self._headers(),
-                timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
-                limits=httpx2.Limits(max_connections=None),
-                # a proxy can't know what our own loopback is
-                trust_env=parts.hostname not in {"localhost", "127.0.0.1", "::1"},
-                # certificates are loaded only where they are looked at: it takes 50 ms, and redirects are not followed
-                verify=parts.scheme == "https",
-            )
-        return self._opened
+    def _new_client(self) -> httpx2.Client:
+        import httpx2
+
+        parts = urlsplit(self.endpoint)
+        return httpx2.Client(
+            auth=self._basic_auth(),
+            headers=self._headers(),
+            timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            limits=httpx2.Limits(max_connections=None),
+            # a proxy can't know what our own loopback is
+            trust_env=parts.hostname not in {"localhost", "127.0.0.1", "::1"},
+            # certificates are loaded only where they are looked at: it takes 50 ms, and redirects are not followed
+            verify=parts.scheme == "https",
+        )
 
     def _headers(self) -> dict[str, str]:
         headers = {"User-Agent": "torkctl", "Accept": "application/json"}

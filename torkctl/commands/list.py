@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tork.job import JobState
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
@@ -55,6 +54,8 @@ def list_jobs(
 
 
 def _states(given: list[str]) -> list[str]:
+    from tork.job import JobState
+
     states = [state.strip().upper() for text in given for state in text.split(",") if state.strip()]
     for state in states:
         if state not in JobState.__members__:

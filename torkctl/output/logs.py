@@ -47,6 +47,11 @@ class LineAssembler:
             self._open[run] = unfinished
         return lines
 
+    @property
+    def begun(self) -> list[Line]:
+        """The lines whose end has not come yet."""
+        return list(self._open.values())
+
     def rest(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> list[Line]:
         """The last lines of those tasks, which had no line end."""
         runs = [run for run in self._open if of_tasks(run[0])]
@@ -90,6 +95,8 @@ class LogPrinter:
             previous = part
         if is_whole:
             lines += self.assembler.rest()
+        elif tail is not None:
+            tail = self._without_begun_lines(tail)
         self._write_wanted(_last(list(self.wanted(lines)), tail))
 
     def finish(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> None:
@@ -110,6 +117,12 @@ class LogPrinter:
     def write(self, lines: Iterable[Line]) -> None:
         """Write those of the lines that the flags let through."""
         self._write_wanted(self.wanted(lines))
+
+    def _without_begun_lines(self, tail: int) -> int:
+        """How many whole lines are left of the tail: a begun line is one of its lines and is written when it is whole."""
+        if tail == 0:
+            self.assembler.rest()
+        return max(0, tail - len(list(self.wanted(self.assembler.begun))))
 
     def _write_wanted(self, lines: Iterable[Line]) -> None:
         color = stdout.uses_color()

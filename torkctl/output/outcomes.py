@@ -27,9 +27,10 @@ def write_final_documents(
 def write_outcomes(api: Api, outcomes: Sequence[Outcome], output: OutputFormat) -> None:
     """The jobs that were waited for, as the format asks."""
     known = [outcome for outcome in outcomes if outcome.job is not None]
+    if not known:
+        return
     if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
-        if known:
-            write_final_documents(api, known, [msgspec.json.encode(outcome.job) for outcome in known], output)
+        write_final_documents(api, known, [msgspec.json.encode(outcome.job) for outcome in known], output)
     else:
         write_jobs([outcome.job for outcome in known if outcome.job is not None], output)
 

@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from torkctl.diagnostics import shows_color
 from torkctl.settings import OutputFormat
 
@@ -64,6 +62,8 @@ def abandon() -> None:
 
 def document_text(value: Any, output: OutputFormat) -> str:
     """One document as text. `value` is JSON bytes as the server sent them, or a value to encode."""
+    import msgspec  # half of what a command without documents needs to start
+
     encoded = value if isinstance(value, bytes) else msgspec.json.encode(value)
     if output is OutputFormat.YAML:
         import yaml

@@ -71,7 +71,7 @@ def _write_rich(table: Table) -> None:
     color = stdout.uses_color()
     for row in table.rows:
         drawn.add_row(*(Text.from_ansi(state_text(cell(text), color=_is_state(text) and color)) for text in row))
-    Console(no_color=not color, highlight=False).print(drawn)
+    Console(color_system="auto" if color else None, highlight=False).print(drawn)
 
 
 def _is_state(text: str) -> bool:

@@ -1,0 +1,235 @@
+"""What stdout gets: data in the format asked for, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.fake_api import FakeApi
+from tests.support.torkctl_runs import Torkctl
+from tork.log import TaskLogPart
+from torkctl.output.logs import LineAssembler
+
+JOB = "a" * 32
+
+
+@pytest.fixture
+def ended_job(fake_api: FakeApi) -> str:
+    fake_api.add_job(JOB, taskCount=2, tasks=[{"name": "build"}, {"name": "test"}])
+    fake_api.add_task(JOB, "t1", name="build", state="COMPLETED", completedAt="2026-01-02T03:04:07Z")
+    fake_api.add_task(JOB, "t2", name="test", position=2, state="FAILED", error="exit code 2:\n  boom")
+    fake_api.log(JOB, "one\ntwo\n")
+    fake_api.log(JOB, "three\n", task_id="t2", created_at="2126-01-02T03:04:06Z")
+    fake_api.log(JOB, "four", task_id="t2", created_at="2126-01-02T03:04:06.5Z")
+    fake_api.end(JOB, "FAILED", error="exit code 2: boom", tags=["nightly", "x\x1b[31my"])
+    return JOB
+
+
+def test_get_as_json_is_the_documents_of_the_api(fake_api: FakeApi, torkctl: Torkctl, ended_job: str) -> None:
+    assert json.loads(torkctl("get", ended_job, "-o", "json").out) == fake_api.jobs[ended_job]
+    assert yaml.safe_load(torkctl("get", ended_job, "-o", "yaml").out)["id"] == ended_job
+    assert len(torkctl("get", ended_job, "-o", "jsonl").out.splitlines()) == 1
+    assert torkctl("get", ended_job, "-o", "name").out == ended_job + "\n"
+
+
+def test_get_shows_the_job_and_its_tree(torkctl: Torkctl, ended_job: str) -> None:
+    lines = torkctl("get", ended_job).out.splitlines()
+    assert ["state", "FAILED"] in [line.split() for line in lines]
+    assert lines[-3:] == [
+        "etl  FAILED  3.2s",
+        "├── build  COMPLETED  1.0s",
+        "└── test  FAILED  exit code 2: boom",
+    ]
+
+
+def test_children_are_below_their_parent_and_thousands_are_summed_up(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    fake_api.add_task(JOB, "p", name="all", each={"size": 300, "completions": 299}, state="RUNNING")
+    for number in range(299):
+        fake_api.jobs[JOB]["execution"].append({"id": f"c{number}", "parentId": "p", "name": "c", "state": "COMPLETED"})
+    fake_api.jobs[JOB]["execution"].append({"id": "bad", "parentId": "p", "name": "bad", "state": "FAILED"})
+    out = torkctl("get", JOB).out
+    assert "└── all  [each 299/300]  RUNNING" in out
+    assert "    ├── bad  FAILED" in out
+    assert out.splitlines()[-1] == "    └── … and 250 more COMPLETED"
+
+
+def test_get_falls_back_to_the_task_of_that_id(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    fake_api.add_task(JOB, "f" * 32, name="build")
+    assert ["name", "build"] in [line.split() for line in torkctl("get", "f" * 32).out.splitlines()]
+    assert json.loads(torkctl("get", "f" * 32, "-o", "json").out)["name"] == "build"
+
+
+@pytest.mark.parametrize("output", ["table", "wide"])
+def test_a_piped_table_is_plain_aligned_text(torkctl: Torkctl, ended_job: str, output: str) -> None:
+    out = torkctl("list", "-o", output).out
+    header, row = out.splitlines()
+    assert header.split()[:3] == ["ID", "NAME", "STATE"]
+    assert row.split()[:3] == [ended_job, "etl", "FAILED"]
+    assert header.index("STATE") == row.index("FAILED")
+    assert "\x1b" not in out
+
+
+def test_list_in_every_format(fake_api: FakeApi, torkctl: Torkctl, ended_job: str) -> None:
+    other = fake_api.add_job("b" * 32)
+    assert torkctl("list", "-o", "name").out.split() == [other, ended_job]
+    assert torkctl("ls", "-o", "name").out.split() == [other, ended_job]
+    page = json.loads(torkctl("list", "-o", "json").out)
+    assert ([job["id"] for job in page["items"]], page["totalItems"]) == ([other, ended_job], 2)
+    lines = torkctl("list", "-o", "jsonl").out.splitlines()
+    assert [json.loads(line)["id"] for line in lines] == [other, ended_job]
+    assert yaml.safe_load(torkctl("list", "-o", "yaml").out)["items"][0]["id"] == other
+
+
+def test_an_empty_list_is_an_empty_document(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    assert json.loads(torkctl("list", "-o", "json").out)["items"] == []
+    assert torkctl("list", "-o", "jsonl").out == torkctl("list", "-o", "name").out == ""
+
+
+def test_list_asks_the_server_for_what_is_wanted(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    torkctl("list", "some words", "--state", "failed,running", "--tag", "x", "--tag", "y")
+    [asked] = fake_api.requests_to("/jobs")
+    assert asked.query == {"q": "some words", "state": "FAILED,RUNNING", "tag": "x,y", "page": "1", "size": "20"}
+
+
+@pytest.mark.parametrize(("limit", "page", "expected"), [(3, 2, range(3, 6)), (45, 1, range(45)), (30, 2, range(30, 50)),
+                                                         (7, 9, range(0))])  # fmt: skip
+def test_limit_and_page_reach_beyond_the_servers_own_pages(
+    fake_api: FakeApi, torkctl: Torkctl, limit: int, page: int, expected: range
+) -> None:
+    ids = [fake_api.add_job(f"{number:032x}") for number in range(50)][::-1]
+    shown = torkctl("list", "--limit", str(limit), "--page", str(page), "-o", "name").out.split()
+    assert shown == [ids[index] for index in expected]
+
+
+def test_submit_prints_id_name_and_state(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    header, row = torkctl("submit", job_file).out.splitlines()
+    assert (header.split(), row.split()) == (["ID", "NAME", "STATE"], [*fake_api.jobs, "etl", "PENDING"])
+
+
+def test_submit_in_every_format(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    assert torkctl("submit", job_file, "-o", "name").out.split() == list(fake_api.jobs)
+    assert json.loads(torkctl("-o", "json", "submit", job_file).out)["state"] == "PENDING"
+    assert len(json.loads(torkctl("submit", job_file, job_file, "-o", "json").out)) == 2
+    assert len(torkctl("submit", job_file, job_file, "-o", "jsonl").out.splitlines()) == 2
+
+
+def test_submit_and_wait_as_json_is_the_ended_job_alone(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    fake_api.on_submit = lambda job_id: fake_api.end(job_id, "FAILED")
+    for flag in ("--wait", "--follow"):
+        ran = torkctl("submit", flag, job_file, "-o", "json")
+        assert (ran.code, json.loads(ran.out)["state"]) == (1, "FAILED")
+
+
+def test_the_first_submissions_are_shown_when_a_later_one_is_refused(
+    fake_api: FakeApi, torkctl: Torkctl, job_file: str
+) -> None:
+    fake_api.on_submit = lambda _id: fake_api.fail(
+        "/jobs", "status", status=400, method="POST", body=b'{"message":"no"}'
+    )
+    ran = torkctl("submit", job_file, job_file, "-o", "name")
+    assert (ran.code, ran.out.split(), ran.err) == (2, list(fake_api.jobs), "error: no\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "lines"),
+    [
+        ([], ["build | one", "build | two", "test | three", "test | four"]),
+        (["--tail", "3"], ["build | two", "test | three", "test | four"]),
+        (["--tail", "0"], []),
+        (["--tail", "2", "--grep", "o"], ["build | two", "test | four"]),
+        (["--grep", "t"], ["build | two", "test | three"]),
+        (["--since", "5m"], ["test | three", "test | four"]),
+        (["--task", "test"], ["three", "four"]),
+        (["--task", "build", "-t"], ["2026-01-02T03:04:06.000Z one", "2026-01-02T03:04:06.000Z two"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) and value and value[0].startswith("-") else "",
+)
+@pytest.mark.parametrize("follow", [[], ["--follow"]], ids=["", "--follow"])
+def test_logs_are_filtered_as_told(
+    torkctl: Torkctl, ended_job: str, flags: list[str], lines: list[str], follow: list[str]
+) -> None:
+    ran = torkctl("logs", ended_job, *flags, *follow)
+    assert (ran.code, ran.out.splitlines()) == (0, lines)
+
+
+def test_logs_as_documents(torkctl: Torkctl, ended_job: str) -> None:
+    assert [part["number"] for part in json.loads(torkctl("logs", ended_job, "-o", "json").out)] == [1, 1, 2]
+    assert len(torkctl("logs", ended_job, "-o", "jsonl", "-f").out.splitlines()) == 3
+    assert torkctl("logs", ended_job, "-o", "json", "-f").code == 2
+
+
+def test_logs_of_many_pages_come_in_their_order(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    lines = [f"line {number}" for number in range(345)]
+    for line in lines:
+        fake_api.log(JOB, line + "\n")
+    assert torkctl("logs", JOB).out.splitlines() == lines
+    assert torkctl("logs", JOB, "--tail", "7").out.splitlines() == lines[-7:]
+
+
+def test_logs_of_a_task_that_is_not_there_are_4(torkctl: Torkctl, ended_job: str) -> None:
+    assert torkctl("logs", ended_job, "--task", "biuld").code == 4
+
+
+def test_lines_are_put_together_across_parts_and_tasks() -> None:
+    assembler = LineAssembler()
+    parts = [("a", "one\r\ntw"), ("b", "x"), ("a", "o"), ("a", "\n\nthree"), ("b", "y\n")]
+    made = [
+        (line.task_id, line.text)
+        for task_id, contents in parts
+        for line in assembler.lines(TaskLogPart(task_id=task_id, contents=contents))
+    ]
+    assert made == [("a", "one"), ("a", "two"), ("a", ""), ("b", "xy")]
+    assert [line.text for line in assembler.rest()] == ["three"]
+    assert assembler.rest() == []
+
+
+def _on_a_terminal(fake_api: FakeApi, *arguments: str, **environ: str) -> str:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "torkctl", *arguments], cwd=Path(__file__).parents[3], stdout=theirs, stderr=theirs,
+        env={**os.environ, "TORK_CLIENT_ENDPOINT": fake_api.url, "TERM": "xterm", "COLUMNS": "200", **environ},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:
+        pass  # Linux's way of saying that the other side has closed
+    finally:
+        os.close(ours)
+        process.wait(timeout=30)
+    return shown.decode()
+
+
+def test_colour_is_for_terminals_and_for_those_who_want_it(fake_api: FakeApi, ended_job: str) -> None:
+    assert "\x1b[31mFAILED" in _on_a_terminal(fake_api, "list")
+    assert "\x1b" not in _on_a_terminal(fake_api, "list", NO_COLOR="1")
+    assert "\x1b" not in _on_a_terminal(fake_api, "list", "--no-color")
+    assert "\x1b" not in _on_a_terminal(fake_api, "get", ended_job, TERM="dumb")
+
+
+def test_schema_is_json_and_validate_reports_every_problem(torkctl: Torkctl, job_file: str) -> None:
+    assert "$schema" in json.loads(torkctl("schema").out)
+    Path("bad.yaml").write_text("name: x\ntasks:\n  - name: y\n    imag: z\n    run: z\n")
+    ran = torkctl("validate", job_file, "bad.yaml", "-o", "json")
+    assert (ran.code, [report["valid"] for report in json.loads(ran.out)]) == (2, [True, False])
+    assert "bad.yaml:4:5" in ran.err
+    assert "did you mean 'image'?" in ran.err
+    assert torkctl("validate", job_file).code == 0
+
+
+def test_quiet_leaves_only_errors(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    fake_api.on_submit = lambda job_id: fake_api.end(job_id)
+    assert torkctl("submit", "-q", "--follow", job_file).err == ""
+    assert torkctl("-q", "get", "f" * 32).err.startswith("error: ")
