@@ -1,0 +1,21 @@
+"""The door from the API to the engine: what a client may ask to be done."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tork.job import JobDefinition
+from torkd.datastore.protocol import Accepted, IdempotencyKey
+
+
+class Commands(Protocol):
+    """Each returns when what was asked is stored. Raises `DatastoreUnavailable` when it could not be."""
+
+    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
+        """Take a job. Raises `IdempotencyConflict` when the key came with another body before."""
+
+    def cancel(self, job_id: str) -> None:
+        """End a job. Raises `NotFound` or `StateConflict`."""
+
+    def restart(self, job_id: str) -> None:
+        """Run an ended job again from its current task. Raises `NotFound` or `StateConflict`."""

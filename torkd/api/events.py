@@ -1,0 +1,21 @@
+"""`GET /events`: the changes of all jobs, as they happen."""
+
+from __future__ import annotations
+
+import falcon
+
+from torkd.api.showing import Showing
+from torkd.api.streams import EverythingFeed, StreamHub, resume_after
+from torkd.datastore.protocol import Reading
+
+
+class EventsResource:
+    """A stream of `job` events."""
+
+    def __init__(self, reading: Reading, showing: Showing, streams: StreamHub) -> None:
+        self._reading = reading
+        self._showing = showing
+        self._streams = streams
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._streams.answer(req, resp, EverythingFeed(self._reading, self._showing, after=resume_after(req)))

@@ -1,0 +1,97 @@
+"""`/jobs`: submitting, listing and reading jobs, cancelling and restarting them, and following them live."""
+
+from __future__ import annotations
+
+import falcon
+
+from tork.job import JobState
+from torkd.api.commands import Commands
+from torkd.api.errors import refusal
+from torkd.api.media import answer
+from torkd.api.paging import listed, log_page_size, page_number, page_size
+from torkd.api.showing import Showing
+from torkd.api.streams import JobFeed, LogFeed, StreamHub, resume_after
+from torkd.api.submission import Submission
+from torkd.datastore.protocol import ExecutionPage, JobQuery, Reading
+
+_ACCEPTED = {"status": "OK"}
+
+
+class JobsResource:
+    """All jobs."""
+
+    def __init__(self, reading: Reading, showing: Showing, submission: Submission) -> None:
+        self._reading = reading
+        self._showing = showing
+        self._submission = submission
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        query = JobQuery(
+            text=req.get_param("q") or "",
+            states=tuple(_state(name) for name in listed(req, "state")),
+            tags=listed(req, "tag"),
+            id_prefix=req.get_param("idPrefix") or "",
+        )
+        page = self._reading.list_jobs(query, page=page_number(req), size=page_size(req, default=10, most=20))
+        answer(req, resp, self._showing.page(page))
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        self._submission.take(req, resp)
+
+
+class JobResource:
+    """One job."""
+
+    def __init__(self, reading: Reading, showing: Showing, commands: Commands, streams: StreamHub) -> None:
+        self._reading = reading
+        self._showing = showing
+        self._commands = commands
+        self._streams = streams
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        job = self._reading.get_job(job_id, _execution_page(req))
+        answer(req, resp, self._showing.of_job(job_id, job))
+
+    def on_get_log(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        page = self._reading.job_log(
+            job_id, text=req.get_param("q") or "", page=page_number(req), size=log_page_size(req)
+        )
+        answer(req, resp, self._showing.of_job(job_id, page))
+
+    def on_put_cancel(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        self._commands.cancel(job_id)
+        answer(req, resp, dict(_ACCEPTED))
+
+    def on_put_restart(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        self._commands.restart(job_id)
+        answer(req, resp, dict(_ACCEPTED))
+
+    def on_get_events(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        self._reading.get_summary(job_id)
+        feed = JobFeed(self._reading, self._showing, job_id=job_id, after=resume_after(req))
+        self._streams.answer(req, resp, feed)
+
+    def on_get_log_stream(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        self._reading.get_summary(job_id)
+        feed = LogFeed(self._reading, self._showing, job_id=job_id, after=resume_after(req))
+        self._streams.answer(req, resp, feed)
+
+
+def _state(name: str) -> JobState:
+    try:
+        return JobState(name.upper())
+    except ValueError:
+        raise refusal(400, f"unknown state: {name} (right would be one of {', '.join(JobState)})") from None
+
+
+def _execution_page(req: falcon.Request) -> ExecutionPage | None:
+    """None for the whole execution, which is the default."""
+    wanted = req.get_param("execution")
+    if wanted == "none":
+        return ExecutionPage(size=0)
+    if wanted:
+        raise refusal(400, f"invalid execution: {wanted} (right would be none)")
+    if "executionPage" in req.params or "executionSize" in req.params:
+        size = page_size(req, "executionSize", default=100, most=1000)
+        return ExecutionPage(number=page_number(req, "executionPage"), size=size)
+    return None

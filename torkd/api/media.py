@@ -1,0 +1,92 @@
+"""Bodies: which formats are read, how much, and the JSON that is written.
+
+Times are RFC 3339 in UTC with the trailing zeros of their fraction cut; empty fields are left out by the model classes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import falcon
+import msgspec
+
+from torkd.api.errors import refusal
+
+JSON = "application/json"
+_FORMATS: dict[str, Literal["json", "yaml"]] = {
+    JSON: "json",
+    "text/yaml": "yaml",
+    "application/yaml": "yaml",
+    "application/x-yaml": "yaml",
+}
+_ENCODER = msgspec.json.Encoder()
+
+
+def plain(value: Any) -> Any:
+    """A model value as dicts, lists and scalars. Times stay times, so that no text of a user is taken for one."""
+    return msgspec.to_builtins(value, builtin_types=(datetime,))
+
+
+def encode(document: Any, *, pretty: bool = False) -> bytes:
+    """The JSON of a plain document, which is used up by this."""
+    data = _ENCODER.encode(_with_times(document))
+    return msgspec.json.format(data, indent=2) + b"\n" if pretty else data
+
+
+def answer(req: falcon.Request, resp: falcon.Response, document: Any) -> None:
+    """Make a plain document the body of the response; `?pretty` indents it."""
+    resp.content_type = JSON
+    resp.data = encode(document, pretty="pretty" in req.params)
+
+
+def format_of(content_type: str | None) -> Literal["json", "yaml"]:
+    """The format of a submitted definition. Parameters and case of the header do not matter."""
+    if not content_type:
+        raise refusal(400, "missing content type")
+    kind = _FORMATS.get(content_type.partition(";")[0].strip().lower())
+    if kind is None:
+        raise refusal(400, f"unknown content type: {content_type}")
+    return kind
+
+
+def read_body(req: falcon.Request, limit: int) -> bytes:
+    """The whole body, however it is transferred, at most `limit` bytes."""
+    if req.content_length is not None:
+        data: bytes = req.bounded_stream.read(min(req.content_length, limit + 1))
+    elif req.env.get("wsgi.input_terminated"):
+        data = _read_up_to(req.stream, limit + 1)
+    else:
+        data = b""
+    if len(data) > limit:
+        raise refusal(413, "Request Entity Too Large")
+    return data
+
+
+def _read_up_to(stream: Any, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0 and (part := stream.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _with_times(value: Any) -> Any:
+    """The document with its times as text, changed in place."""
+    match value:
+        case datetime():
+            return _time_text(value)
+        case dict():
+            for key, inner in value.items():
+                if isinstance(inner, dict | list | datetime):
+                    value[key] = _with_times(inner)
+        case list():
+            for index, inner in enumerate(value):
+                if isinstance(inner, dict | list | datetime):
+                    value[index] = _with_times(inner)
+    return value
+
+
+def _time_text(moment: datetime) -> str:
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text.rstrip('0') if '.' in text else text}Z"
