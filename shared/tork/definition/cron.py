@@ -94,8 +94,8 @@ def parse_cron(text: str) -> Cron:
 def _interval(text: str) -> float:
     try:
         seconds = parse_seconds(text)
-    except DurationError as error:
-        raise CronError(f"after @every, {error}") from None
+    except DurationError:
+        raise CronError(f"{shown(text)} is not a duration (right would be e.g. '@every 5m')") from None
     if seconds <= 0:
         raise CronError(f"'@every {text}' is not in the future (right would be more than 0s, e.g. '@every 5m')")
     return seconds

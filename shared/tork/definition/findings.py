@@ -9,12 +9,19 @@ from tork.durations import parse_nanoseconds
 from tork.errors import DurationError, ExpressionError
 from tork.task import COORDINATOR_QUEUES, PRIVATE_QUEUE_PREFIX, is_task_queue
 
+_A_DURATION = "right would be e.g. '30s', '5m' or '1h30m'"
+
+MAX_EXPRESSION_CHARACTERS = 200_000
+"""Compiling costs time by length; all expressions of one job together may have this many characters."""
+
 
 class Findings:
     """What is wrong with one job. Each check appends a problem, or nothing."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self._compiled: dict[str, str] = {}
+        self._expression_characters = 0
 
     def add(self, path: Path, message: str, rule: str) -> None:
         """Note a problem."""
@@ -43,11 +50,11 @@ class Findings:
             return
         try:
             nanoseconds = parse_nanoseconds(text)
-        except DurationError as error:
-            self.add(path, str(error), "duration")
+        except DurationError:
+            self.add(path, f"{shown(text)} is not a duration ({_A_DURATION})", "duration")
             return
         if nanoseconds < 0:
-            self.add(path, f"{shown(text)} is negative (right would be e.g. '30s', '5m' or '1h30m')", "duration")
+            self.add(path, f"{shown(text)} is negative ({_A_DURATION})", "duration")
         elif longest and nanoseconds > parse_nanoseconds(longest):
             self.add(path, f"{shown(text)} is too long (right would be at most '{longest}')", "max")
 
@@ -66,15 +73,24 @@ class Findings:
         """The text must be empty or compile."""
         if not text:
             return
+        if text not in self._compiled:
+            self._compiled[text] = self._compile(text)
+        if reason := self._compiled[text]:
+            whole = "" if "{{" in text else f": {shown(text)} is read as an expression, such as 'inputs.size > 5'"
+            self.add(path, f"does not compile{whole}: {reason}", "expr")
+
+    def _compile(self, text: str) -> str:
+        """Why the text does not compile, or an empty text."""
+        self._expression_characters += len(text)
+        if self._expression_characters > MAX_EXPRESSION_CHARACTERS:
+            return f"the expressions of the job are longer than {MAX_EXPRESSION_CHARACTERS:,} characters in all"
         from tork.expression import check  # here, because only jobs with expressions need the language
 
         try:
             check(text)
         except ExpressionError as error:
-            reason = str(error).strip().partition("\n")[0]
-            whole = "" if "{{" in text else f": {shown(text)} is read as an expression"
-            message = f"does not compile{whole}: {reason} (right would be an expression, such as {{{{ inputs.name }}}})"
-            self.add(path, message, "expr")
+            return str(error).strip().partition("\n")[0]
+        return ""
 
     def url(self, text: str, path: Path) -> None:
         """The text must be an http or https address with a host."""

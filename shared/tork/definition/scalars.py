@@ -14,7 +14,7 @@ from tork.definition.tree import Kind, Scalar
 _WHOLE = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)")
 _DECIMAL = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 100
-_OLD_OCTAL = re.compile(r"([-+]?)0(?=[0-7])")
+_OLD_OCTAL = re.compile(r"^([-+]?)0(?=[0-7])")
 
 _TRUE = frozenset({"true", "y", "yes", "on"})
 _FALSE = frozenset({"false", "n", "no", "off"})

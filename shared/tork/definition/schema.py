@@ -1,7 +1,8 @@
 """The JSON Schema of job files, for editors: made from the model classes, with the rules that a schema can say.
 
 It describes what may be written, so a text may be any scalar: YAML's `cpus: .5` and `PORT: 8080` are right as they stand.
-It refuses nothing that `read_job` accepts; the reverse can't be had, since a schema knows no expressions.
+Every file that `read_job` accepts passes, but for empty keys (`run:` beside `each:`) and numbers in unusual spelling;
+the reverse can't be had, since a schema knows no expressions.
 """
 
 from __future__ import annotations

@@ -47,11 +47,11 @@ def meant(key: str, known: Collection[str]) -> str:
     by_plain = {name.lower(): name for name in known}
     if plain in by_plain:
         return by_plain[plain]
-    other = _OTHER_WORDS.get(plain, "")
-    if other in known:
-        return other
-    near = difflib.get_close_matches(plain[:40], by_plain, n=1, cutoff=0.7)
-    return by_plain[near[0]] if near else ""
+    words = by_plain | {word: name for word, name in _OTHER_WORDS.items() if name in known}
+    if plain in words or key in _ELSEWHERE:
+        return words.get(plain, "")
+    near = difflib.get_close_matches(plain[:40], words, n=1, cutoff=0.7)
+    return words[near[0]] if near else ""
 
 
 def advice(key: str, known: Collection[str]) -> str:

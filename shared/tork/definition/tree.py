@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from tork.definition.problems import Path
 
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 """More values than this, aliases counted as often as they are used, are refused: no document costs unbounded time."""
 
 MAX_DEPTH = 200
