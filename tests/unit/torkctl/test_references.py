@@ -1,0 +1,62 @@
+"""What a user may call a job."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.support.fake_api import FakeApi
+from tests.support.torkctl_runs import Torkctl
+
+ONE = "abcdef01" + "0" * 24
+OTHER = "abcdef02" + "0" * 24
+
+
+@pytest.fixture(autouse=True)
+def two_jobs(fake_api: FakeApi) -> None:
+    fake_api.add_job(ONE)
+    fake_api.add_job(OTHER)
+
+
+@pytest.mark.parametrize("reference", [ONE, ONE.upper(), "abcdef01", "abcdef010000"])
+def test_an_id_or_a_unique_prefix_is_the_job(torkctl: Torkctl, reference: str) -> None:
+    assert json.loads(torkctl("get", reference, "-o", "json").out)["id"] == ONE
+
+
+def test_a_prefix_of_several_jobs_is_refused_and_nothing_happens(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    ran = torkctl("cancel", "abcdef")
+    assert ran.code == 2
+    assert ONE in ran.err
+    assert OTHER in ran.err
+    assert not fake_api.requests_to("/cancel", "PUT")
+
+
+def test_a_server_that_ignores_the_prefix_is_not_believed(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    del fake_api.jobs[OTHER]
+    page = {"items": [fake_api.summary(ONE)], "number": 1, "size": 1, "totalPages": 1, "totalItems": 1}
+    fake_api.fail("/jobs", "status", status=200, body=json.dumps(page).encode())
+    assert torkctl("cancel", "fedcba").code == 4
+
+
+@pytest.mark.parametrize("reference", ["abcde", "", "@first"[:5]])
+def test_a_short_prefix_is_refused_without_asking(fake_api: FakeApi, torkctl: Torkctl, reference: str) -> None:
+    assert torkctl("get", reference).code == 2
+    assert not fake_api.requests
+
+
+def test_last_is_the_job_submitted_last_from_here(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    assert torkctl("get", "@last").code == 4
+    for _ in range(2):
+        submitted = torkctl("submit", job_file, "-o", "name").out.strip()
+    assert torkctl("get", "@last", "-o", "name").out.strip() == submitted
+
+
+def test_the_same_job_named_twice_is_acted_on_once(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    assert torkctl("cancel", ONE, "abcdef01").code == 0
+    assert len(fake_api.requests_to("/cancel", "PUT")) == 1
+
+
+def test_a_reference_can_not_reach_another_part_of_the_api(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    assert torkctl("cancel", "../../users/x").code == 4
+    assert {request.path for request in fake_api.requests} == {"/jobs"}

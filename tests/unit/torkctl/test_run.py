@@ -1,0 +1,86 @@
+"""`torkctl run`: a private engine for one job. The engine here is the fake server."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.support.fake_api import FakeApi
+from tests.support.torkctl_runs import Torkctl
+
+
+@pytest.fixture
+def engine(fake_api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened to the private engine."""
+    happened: list[str] = []
+
+    @contextmanager
+    def run_private(data_dir: Path | None) -> Iterator[str]:
+        happened.append(f"started in {data_dir}")
+        try:
+            yield fake_api.url
+        finally:
+            happened.append("stopped")
+
+    module = ModuleType("torkd.standalone")
+    module.run_private = run_private  # type: ignore[attr-defined] # a module made by hand
+    monkeypatch.setitem(sys.modules, "torkd.standalone", module)
+    monkeypatch.setenv("TORK_CLIENT_ENDPOINT", "http://not-this-one:1")
+    return happened
+
+
+def _finish(fake_api: FakeApi, state: str) -> None:
+    def finish(job_id: str) -> None:
+        fake_api.add_task(job_id, "t1", name="build", state="COMPLETED", completedAt="2026-01-02T03:04:07Z")
+        fake_api.log(job_id, "hi\nthere")
+        fake_api.end(job_id, state)
+
+    fake_api.on_submit = finish
+
+
+@pytest.mark.parametrize(("state", "code"), [("COMPLETED", 0), ("FAILED", 1), ("CANCELLED", 3)])
+def test_logs_are_on_stdout_the_tree_and_the_end_on_stderr(
+    fake_api: FakeApi, torkctl: Torkctl, engine: list[str], job_file: str, state: str, code: int
+) -> None:
+    _finish(fake_api, state)
+    ran = torkctl("run", job_file)
+    assert (ran.code, ran.out, engine) == (code, "hi\nthere\n", ["started in None", "stopped"])
+    [job_id] = fake_api.jobs
+    assert ran.err.splitlines()[-3:] == [
+        f"etl  {state}  3.2s",
+        "└── build  COMPLETED  1.0s",
+        f"job {job_id[:8]} (etl) {state} after 3.2s",
+    ]
+
+
+def test_as_json_stdout_is_the_ended_job_alone(
+    fake_api: FakeApi, torkctl: Torkctl, engine: list[str], job_file: str
+) -> None:
+    _finish(fake_api, "COMPLETED")
+    assert json.loads(torkctl("run", job_file, "-o", "json").out)["state"] == "COMPLETED"
+
+
+def test_time_that_runs_out_stops_the_engine(
+    fake_api: FakeApi, torkctl: Torkctl, engine: list[str], job_file: str
+) -> None:
+    ran = torkctl("run", "--timeout", "50ms", job_file)
+    assert (ran.code, engine[-1]) == (124, "stopped")
+    assert "goes on" not in ran.err
+
+
+def test_a_wrong_file_starts_no_engine(torkctl: Torkctl, engine: list[str]) -> None:
+    Path("bad.yaml").write_text("name: x\n")
+    assert torkctl("run", "bad.yaml").code == 2
+    assert engine == []
+
+
+def test_lines_are_named_when_there_are_several_tasks(fake_api: FakeApi, torkctl: Torkctl, engine: list[str]) -> None:
+    Path("job.yaml").write_text("name: x\ntasks:\n- name: build\n  run: z\n- name: test\n  run: z\n")
+    _finish(fake_api, "COMPLETED")
+    assert torkctl("run", "job.yaml").out == "build | hi\nbuild | there\n"
