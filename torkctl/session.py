@@ -6,12 +6,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from torkctl import diagnostics
-from torkctl.settings import Flags, Settings, load
+from torkctl.settings import Credentials, Flags, Settings, load
 
 if TYPE_CHECKING:
     import typer
@@ -40,11 +40,14 @@ class Session:
         return load(self.flags, os.environ)
 
     @contextmanager
-    def api(self, *, waiting: bool = False, endpoint: str | None = None) -> Iterator[Api]:
-        """The server's API. `waiting` gives every call the patience of somebody who waits for a job."""
+    def api(self, *, waiting: bool = False, endpoint: str | None = None, key: str = "") -> Iterator[Api]:
+        """The server's API; a private one has an endpoint and a key of its own.
+
+        `waiting` gives every call the patience of somebody who waits for a job.
+        """
         from torkctl.client import Api, Patience, Transport
 
-        settings = self.settings if endpoint is None else replace(Settings(), endpoint=endpoint)
+        settings = self.settings if endpoint is None else Settings(endpoint=endpoint, credentials=Credentials(key=key))
         window = settings.wait_retry_seconds if waiting else settings.request_retry_seconds
         diagnostics.detail(f"the server is {settings.endpoint}")
         transport = Transport(settings.endpoint, settings.credentials)

@@ -15,6 +15,7 @@ from torkctl.session import Session
 from torkctl.settings import OutputFormat, output_format
 
 if TYPE_CHECKING:
+    from tork.job import JobDefinition
     from torkctl.client import Api
     from torkctl.submission import Submission
     from torkctl.waiting import Outcome
@@ -44,11 +45,27 @@ def run(
     from torkd.standalone import run_private
 
     try:
-        with run_private(None) as endpoint, session.api(waiting=True, endpoint=endpoint) as api:
+        with (
+            run_private(queues=queues_of(submission.definition)) as engine,
+            session.api(waiting=True, endpoint=engine.endpoint, key=engine.key) as api,
+        ):
             return _run(api, submission, output, seconds)
     except KeyboardInterrupt:
         diagnostics.error("interrupted: the job ended with its private engine")
         return ExitCode.INTERRUPTED
+
+
+def queues_of(definition: JobDefinition) -> frozenset[str]:
+    """The queues that the job names anywhere: the private engine's worker reads them all."""
+    queues: set[str] = {definition.defaults.queue} if definition.defaults else set()
+    tasks = list(definition.tasks)
+    while tasks:
+        task = tasks.pop()
+        queues.add(task.queue)
+        tasks += task.parallel.tasks if task.parallel else []
+        tasks += [task.each.task] if task.each and task.each.task else []
+        tasks += task.subjob.tasks if task.subjob else []
+    return frozenset(queue for queue in queues if queue and "{{" not in queue)
 
 
 def _run(api: Api, submission: Submission, output: OutputFormat, seconds: float | None) -> int:

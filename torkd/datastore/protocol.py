@@ -224,6 +224,9 @@ class Upkeep(Protocol):
     def end_leases(self) -> None:
         """Every run of before is lost: for a broker that lives and dies with its only worker."""
 
+    def forget_unfinished(self) -> None:
+        """Cancel whatever is not finished: for a private engine, where nobody waits for the jobs of an earlier run."""
+
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
         """Remove what the retention no longer covers; the number of rows that went."""
 

@@ -139,6 +139,13 @@ class PostgresUpkeep:
         with self._pool.connection() as connection:
             connection.execute(SQL.end_leases)
 
+    def forget_unfinished(self) -> None:
+        """Cancel whatever is not finished: for a private engine, where nobody waits for the jobs of an earlier run."""
+        with self._pool.connection() as connection:
+            connection.execute(SQL.cancel_all_tasks)
+            connection.execute(SQL.cancel_all_jobs)
+            connection.execute(SQL.empty_outbox)
+
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
         """Remove what the retention no longer covers; how many rows of jobs and logs went."""
         with self._pool.connection() as connection:

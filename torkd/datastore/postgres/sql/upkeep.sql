@@ -86,6 +86,16 @@ INSERT INTO outbox (task_id, dispatch, created_at)
 SELECT id, dispatch, now() - interval '1 hour' FROM tasks WHERE state = 'SCHEDULED'
 ON CONFLICT DO NOTHING;
 
+-- name: cancel_all_tasks
+UPDATE tasks SET state = 'CANCELLED', failed_at = now() WHERE state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING');
+
+-- name: cancel_all_jobs
+UPDATE jobs SET state = 'CANCELLED', failed_at = now(), version = version + 1
+WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
+
+-- name: empty_outbox
+DELETE FROM outbox;
+
 -- name: lock_log
 -- Writers of log parts take turns, so that seq grows in the order of commits.
 SELECT pg_advisory_xact_lock(7464251);

@@ -1,0 +1,55 @@
+"""Which database this process uses: one the operator named, or a private one that starts and ends with it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torkd.datastore.embedded import attach, start_embedded
+from torkd.datastore.postgres.migrations import migrate
+from torkd.settings import Loaded
+
+log = logging.getLogger(__name__)
+
+DSN_KEY = "datastore.postgres.dsn"
+
+
+@contextmanager
+def database(loaded: Loaded, *, standalone: bool) -> Iterator[str]:
+    """The DSN of a database with an up-to-date schema. An explicitly set DSN wins; its default counts outside standalone.
+
+    To be entered before any fork, by the process that outlives the others. Raises `StartError` or `DatastoreUnavailable`.
+    """
+    settings = loaded.settings
+    if not standalone or loaded.is_explicit(DSN_KEY) or settings.datastore.type != "postgres":
+        dsn = settings.datastore.postgres.dsn
+        if settings.datastore.type == "postgres":
+            _bring_up_to_date(dsn)
+        yield dsn
+        return
+    server = start_embedded(settings.data.dir)
+    try:
+        _bring_up_to_date(server.dsn)
+        yield server.dsn
+    finally:
+        server.stop()
+
+
+def migrate_configured(loaded: Loaded) -> list[str]:
+    """Bring the configured database up to date: the named one, else the embedded one, running or not."""
+    if loaded.is_explicit(DSN_KEY):
+        return migrate(loaded.settings.datastore.postgres.dsn)
+    running = attach(loaded.settings.data.dir)
+    if running is not None:
+        return migrate(running)
+    server = start_embedded(loaded.settings.data.dir)
+    try:
+        return migrate(server.dsn)
+    finally:
+        server.stop()
+
+
+def _bring_up_to_date(dsn: str) -> None:
+    for name in migrate(dsn):
+        log.info("applied migration %s", name)

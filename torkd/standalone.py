@@ -1,0 +1,75 @@
+"""A private engine within this process, for `torkctl run`: no daemon, nothing to set up, nothing left running.
+
+It has a database of its own, in the first `run-N` below the data directory that nobody uses, so that it disturbs neither a
+daemon nor another run.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from torkd.datastore.embedded import start_in_free_run_directory
+from torkd.datastore.postgres.migrations import migrate
+from torkd.extensions import Extensions
+from torkd.private_server import PrivateServer
+from torkd.settings import load_settings
+from torkd.wiring import make_engine
+
+SWITCH_INTERVAL = 0.0005
+"""Between threads. With the default a database answer waits 5 ms beside a busy thread, with this 0.65 ms."""
+
+SLOTS = 8
+"""Tasks at once, from every queue of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateEngine:
+    """Where the engine answers, and the key it asks for."""
+
+    endpoint: str
+    key: str
+
+
+@contextmanager
+def run_private(
+    data_directory: Path | None = None,
+    *,
+    queues: frozenset[str] = frozenset(),
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[PrivateEngine]:
+    """An engine for the length of the block. At its end what still runs is stopped.
+
+    `queues` are those that the job names, besides the default one. Raises `StartError` and `SettingsError`.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    extensions = Extensions()
+    extensions.load_plugins()
+    loaded = load_settings(environ, cwd=Path.cwd(), home=Path.home(), known_runtimes=tuple(extensions.runtimes))
+    server = start_in_free_run_directory(data_directory or loaded.settings.data.dir)
+    try:
+        migrate(server.dsn)
+        worker = replace(
+            loaded.settings.worker, queues=dict.fromkeys({"default", *queues, *loaded.settings.worker.queues}, SLOTS)
+        )
+        settings = replace(loaded.settings, worker=worker, data=replace(loaded.settings.data, dir=server.base))
+        runtime_type = settings.runtime.type if loaded.is_explicit("runtime.type") else "auto"
+        engine = make_engine(settings, dsn=server.dsn, runtime_type=runtime_type, port=0, extensions=extensions)
+        try:
+            engine.start(afresh=True)
+            http = PrivateServer(engine.app)
+            try:
+                yield PrivateEngine(http.endpoint, http.key)
+            finally:
+                engine.streams.close()
+                http.close()
+        finally:
+            engine.close()
+    finally:
+        server.stop()

@@ -1,0 +1,247 @@
+"""The one place that picks adapters. Everybody else takes what they need as arguments.
+
+Comes in: settings and the database's address; goes out: an engine whose parts know each other, not yet started. An engine is
+made after any fork, since its pools, threads and connections do not survive one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torkd
+from tork.errors import StartError, TorkError
+from torkd.api.app import ApiDependencies, App, create_app
+from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
+from torkd.api.streams import Doorbell, StreamHub
+from torkd.broker.memory import MemoryBroker
+from torkd.broker.protocol import Broker
+from torkd.coordinator.coordinator import Coordinator, utc_now
+from torkd.coordinator.options import CoordinatorOptions
+from torkd.datastore.postgres.datastore import PostgresDatastore
+from torkd.datastore.postgres.pool import PoolOptions
+from torkd.datastore.protocol import Datastore
+from torkd.extensions import Extensions
+from torkd.hooks.redact import Redactor
+from torkd.node_identity import NodeIdentity, claim_identity
+from torkd.runtime.auto import AutoRuntime, NoContainers
+from torkd.runtime.protocol import Runtime
+from torkd.runtime.shell import ShellOptions, ShellRuntime
+from torkd.settings import Settings
+from torkd.worker.options import WorkerOptions
+from torkd.worker.worker import Worker
+
+log = logging.getLogger(__name__)
+
+FOREVER_SECONDS = 10 * 365 * 24 * 3600.0
+
+
+def new_id() -> str:
+    """A new id for jobs, tasks and runs: 32 hexadecimal characters."""
+    return uuid.uuid4().hex
+
+
+@dataclass(slots=True)
+class Engine:
+    """A standalone engine: coordinator, worker and API over one broker and one datastore."""
+
+    datastore: Datastore
+    broker: Broker
+    runtime: Runtime
+    coordinator: Coordinator
+    worker: Worker
+    app: App
+    streams: StreamHub
+    drain_seconds: float
+    grace_seconds: float
+    identities: list[NodeIdentity] = field(default_factory=list)
+
+    def start(self, *, afresh: bool = False) -> None:
+        """Connect, and start the threads. `afresh` cancels what an earlier life of the database left unfinished."""
+        self.datastore.open()
+        if afresh:
+            self.datastore.forget_unfinished()
+        self.broker.open()
+        self.coordinator.start()
+        self.worker.start()
+
+    def drain(self, *, short: bool = False) -> None:
+        """Take no more tasks, give those that run their time, hand back what is left. Returns when that is done."""
+        self.worker.drain(0.0 if short else self.drain_seconds)
+
+    def close(self) -> None:
+        """Stop what still runs, write what is in hand, disconnect."""
+        for close in (
+            self.streams.close,
+            self.worker.stop,
+            self.coordinator.stop,
+            self.runtime.close,
+            self.broker.close,
+            self.datastore.close,
+            *(identity.release for identity in self.identities),
+        ):
+            try:
+                close()
+            except TorkError as error:
+                log.warning("while stopping: %s", error)
+
+
+def check_supported(settings: Settings, extensions: Extensions) -> None:
+    """Raises `StartError` for what the settings ask for and this version can't do: starting anyway would mislead."""
+    if keys := unsupported_settings(settings):
+        raise StartError(unsupported_sentence(keys))
+    if settings.datastore.encryption_key:
+        raise StartError(
+            "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
+        )
+    if settings.broker.type != "inmemory" and settings.broker.type not in extensions.brokers:
+        raise StartError(
+            f"broker.type '{settings.broker.type}' is not supported by this version: use inmemory, or a plugin"
+        )
+
+
+def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Datastore:
+    """The datastore the settings name."""
+    make = extensions.datastores.get(settings.datastore.type)
+    if make is not None:
+        return make(settings.custom.get(f"datastore.{settings.datastore.type}", {}))
+    postgres = settings.datastore.postgres
+    return PostgresDatastore(
+        PoolOptions(
+            dsn=dsn,
+            max_connections=postgres.max_open_conns,
+            max_idle=postgres.max_idle_conns,
+            max_lifetime=postgres.conn_max_lifetime.total_seconds() or FOREVER_SECONDS,
+            max_idle_time=postgres.conn_max_idle_time.total_seconds() or FOREVER_SECONDS,
+        )
+    )
+
+
+def make_broker(settings: Settings, extensions: Extensions) -> Broker:
+    """The broker the settings name."""
+    make = extensions.brokers.get(settings.broker.type)
+    return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
+
+
+def make_runtime(settings: Settings, extensions: Extensions, runtime_type: str, node_id: str) -> Runtime:
+    """The runtime of this type."""
+    make = extensions.runtimes.get(runtime_type)
+    if make is not None:
+        return make(settings.custom.get(f"runtime.{runtime_type}", {}))
+    if runtime_type in {"docker", "podman"}:
+        return NoContainers(runtime_type)
+    shell = ShellRuntime(
+        ShellOptions(
+            node_id=node_id,
+            command=settings.runtime.shell.cmd,
+            uid=settings.runtime.shell.uid,
+            gid=settings.runtime.shell.gid,
+            temp_dir=settings.mounts.temp_dir,
+            grace_seconds=settings.worker.grace.total_seconds(),
+        )
+    )
+    return AutoRuntime(shell, NoContainers(runtime_type)) if runtime_type == "auto" else shell
+
+
+def make_engine(
+    settings: Settings,
+    *,
+    dsn: str,
+    runtime_type: str,
+    port: int,
+    extensions: Extensions,
+    environ: Mapping[str, str] = os.environ,
+) -> Engine:
+    """A standalone engine on the database at `dsn`, whose schema is up to date."""
+    coordinator_identity = claim_identity(settings.data.dir, "coordinator")
+    worker_identity = claim_identity(settings.data.dir, "worker")
+    datastore = make_datastore(settings, extensions, dsn)
+    broker = make_broker(settings, extensions)
+    runtime = make_runtime(settings, extensions, runtime_type, worker_identity.node_id)
+    coordinator = Coordinator(
+        datastore, broker, _coordinator_options(settings, coordinator_identity.node_id, port), new_id=new_id
+    )
+    worker = Worker(
+        broker,
+        runtime,
+        _worker_options(settings, worker_identity.node_id),
+        now=utc_now,
+        new_id=new_id,
+        environ=environ,
+    )
+    streams = StreamHub(Doorbell(broker, datastore.versions_of))
+    dependencies = ApiDependencies(
+        commands=coordinator,
+        reading=datastore,
+        broker=broker,
+        streams=streams,
+        redactor=Redactor(settings.middleware.job.redact.patterns, enabled=settings.middleware.job.redact.enabled),
+        indicators={
+            "datastore": datastore.check_health,
+            "broker": broker.check_health,
+            "runtime": runtime.check_health,
+        },
+        version=torkd.__version__,
+        options=api_options(settings),
+    )
+    return Engine(
+        datastore=datastore,
+        broker=broker,
+        runtime=runtime,
+        coordinator=coordinator,
+        worker=worker,
+        streams=streams,
+        app=create_app(dependencies),
+        drain_seconds=settings.worker.drain.total_seconds(),
+        grace_seconds=settings.worker.grace.total_seconds(),
+        identities=[coordinator_identity, worker_identity],
+    )
+
+
+def _coordinator_options(settings: Settings, node_id: str, port: int) -> CoordinatorOptions:
+    queues = settings.coordinator.queues
+    retention = settings.datastore.retention
+    return CoordinatorOptions(
+        node_id=node_id,
+        name=settings.coordinator.name,
+        hostname=socket.gethostname(),
+        port=port,
+        version=torkd.__version__,
+        loops=max(getattr(queues, name) for name in queues.__struct_fields__),
+        heartbeat=settings.worker.heartbeat.total_seconds(),
+        lease=settings.worker.lease.total_seconds(),
+        retention_jobs=retention.jobs.total_seconds(),
+        retention_logs=retention.logs.total_seconds(),
+        broker_is_ours=settings.broker.type == "inmemory",
+    )
+
+
+def _worker_options(settings: Settings, node_id: str) -> WorkerOptions:
+    worker = settings.worker
+    return WorkerOptions(
+        node_id=node_id,
+        name=worker.name,
+        hostname=socket.gethostname(),
+        version=torkd.__version__,
+        queues=worker.queues,
+        cpus=worker.limits.cpus or "",
+        memory=worker.limits.memory or "",
+        timeout=worker.limits.timeout or "",
+        heartbeat_seconds=worker.heartbeat.total_seconds(),
+        lease_seconds=worker.lease.total_seconds(),
+        drain_seconds=worker.drain.total_seconds(),
+        grace_seconds=worker.grace.total_seconds(),
+        logs_max_bytes=worker.logs_max,
+        host_variables=settings.middleware.task.hostenv_vars,
+        consumer_timeout_seconds=settings.broker.rabbitmq.consumer_timeout.total_seconds(),
+    )
+
+
+def embedded_base(settings: Settings) -> Path:
+    """Where the embedded database lives."""
+    return settings.data.dir
