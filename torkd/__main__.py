@@ -1,0 +1,131 @@
+"""The daemon's command line. Data goes to stdout, everything else to stderr; bad configuration ends with exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tork.errors import SettingsError, StartError, TorkError, Unavailable
+from torkd import __version__
+from torkd.extensions import Extensions
+from torkd.settings import Loaded, load_settings, render_config
+
+USAGE = 2
+"""Bad configuration or a bad command line: nothing was started."""
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None, extensions: Extensions | None = None) -> int:
+    """Run one command; its exit code. `extensions` are components to be had besides those of installed plugins."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options, extensions or Extensions())
+    except (SettingsError, StartError) as error:
+        _complain(error)
+        return USAGE
+    except Unavailable as error:
+        _complain(error)
+        return FAILED
+    except TorkError as error:
+        _complain(error)
+        return FAILED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except KeyboardInterrupt:
+        return 130
+
+
+def _complain(error: TorkError) -> None:
+    for line in str(error).splitlines() or [type(error).__name__]:
+        sys.stderr.write(f"torkd: {line}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="torkd",
+        description="The torkd daemon: runs jobs of tasks.",
+        epilog="Settings come from config.toml and TORK_ variables; 'torkd config' shows those in force.",
+    )
+    parser.add_argument("--version", action="version", version=f"torkd {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the daemon", description="Run the daemon until it is told to stop.")
+    run.add_argument(
+        "mode",
+        choices=("standalone", "coordinator", "worker"),
+        metavar="MODE",
+        help="standalone: everything in one process tree, with nothing to set up; coordinator, worker: parts of a cluster",
+    )
+    commands.add_parser(
+        "migration", help="create or upgrade the database schema; safe to run twice, and from two machines"
+    )
+    commands.add_parser("health", help="exit 0 when the daemon at client.endpoint is UP, 1 otherwise")
+    commands.add_parser("config", help="print the configuration in force, and where each value comes from")
+    return parser
+
+
+def _run(options: argparse.Namespace, extensions: Extensions) -> int:
+    extensions.load_plugins()
+    loaded = load_settings(
+        os.environ,
+        cwd=Path.cwd(),
+        home=Path.home(),
+        known_brokers=tuple(extensions.brokers),
+        known_datastores=tuple(extensions.datastores),
+        known_runtimes=tuple(extensions.runtimes),
+    )
+    for warning in loaded.warnings:
+        sys.stderr.write(f"torkd: warning: {warning}\n")
+    match options.command:
+        case "config":
+            sys.stdout.write(render_config(loaded))
+            return 0
+        case "health":
+            return _health(loaded)
+        case "migration":
+            return _migrate(loaded)
+        case _:
+            return _serve(options.mode, loaded, extensions)
+
+
+def _serve(mode: str, loaded: Loaded, extensions: Extensions) -> int:
+    if mode != "standalone":
+        raise StartError(f"'torkd run {mode}' is not supported by this version: use 'torkd run standalone'")
+    from torkd.serving import serve_standalone
+
+    return serve_standalone(loaded, extensions)
+
+
+def _migrate(loaded: Loaded) -> int:
+    from torkd.database import migrate_configured
+
+    applied = migrate_configured(loaded)
+    for name in applied:
+        sys.stdout.write(f"applied {name}\n")
+    if not applied:
+        sys.stdout.write("the schema is up to date\n")
+    return 0
+
+
+def _health(loaded: Loaded) -> int:
+    import json
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    url = f"{loaded.settings.client.endpoint.rstrip('/')}/health"
+    try:
+        with urlopen(Request(url), timeout=10) as answer:  # noqa: S310 settings allow http and https only
+            status = str(json.load(answer).get("status", ""))
+    except HTTPError as error:
+        status = "DOWN" if error.code == 503 else f"HTTP {error.code}"
+    except (URLError, OSError, ValueError, AttributeError) as error:
+        raise Unavailable(f"no daemon answers at {url}: {getattr(error, 'reason', error)}") from error
+    sys.stdout.write(f"Status: {status}\n")
+    return 0 if status == "UP" else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
