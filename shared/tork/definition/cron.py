@@ -114,7 +114,7 @@ def _expanded(part: str, field: _Field) -> str:
 def _values(item: str, field: _Field) -> set[int]:
     found = _RANGE.fullmatch(item)
     if not found or (found[1] in {"*", "?"} and found[2]):
-        raise CronError(f"{shown(item)} is not a {field.name} ({_right(field)})")
+        raise CronError(f"{shown(item)} is not {_article(field)} ({_right(field)})")
     first, last, step = found.groups()
     if first in {"*", "?"}:
         low, high = field.low, field.high
@@ -132,8 +132,12 @@ def _values(item: str, field: _Field) -> set[int]:
 def _value(text: str, field: _Field) -> int:
     value = int(text) if text.isdecimal() else field.words.get(text.lower(), -1)
     if not field.low <= value <= field.high:
-        raise CronError(f"{shown(text)} is not a {field.name} ({_right(field)})")
+        raise CronError(f"{shown(text)} is not {_article(field)} ({_right(field)})")
     return value
+
+
+def _article(field: _Field) -> str:
+    return f"{'an' if field.name == 'hour' else 'a'} {field.name}"
 
 
 def _right(field: _Field) -> str:

@@ -17,6 +17,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"[A-Za-z_]+")
 _WORDS = {"true": Kind.BOOLEAN, "false": Kind.BOOLEAN, "null": Kind.NULL}
+_REASON = re.compile(r" (?:starting )?at$")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -130,7 +131,9 @@ class _Scanner:
             value, self.at = scanstring(self.text, start + 1, True)
         except JSONDecodeError as error:
             self.at = min(error.pos, len(self.text))
-            raise self._refusal(f"this is not a JSON text: {error.msg.lower()}", "a text in double quotes") from None
+            raise self._refusal(
+                f"this is not a JSON text: {_REASON.sub('', error.msg.lower())}", "a text in double quotes"
+            ) from None
         if "\0" in value or _SURROGATE.search(value):
             self.at = start
             raise self._refusal("the text holds a NUL character or half of a surrogate pair", "without it")

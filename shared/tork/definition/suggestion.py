@@ -26,17 +26,17 @@ _OTHER_WORDS = {
 """Words that people bring from other tools, in lower case."""
 
 _ELSEWHERE = {
-    "cpus": "limits",
-    "cron": "schedule",
-    "memory": "limits",
-    "probe": "sidecars[]",
-    "schedule": "the top of a scheduled job's file",
-    "inputs": "the top of the file or a subjob",
-    "secrets": "the top of the file or a subjob",
-    "output": "the top of the file or a subjob",
-    "defaults": "the top of the file",
-    "permissions": "the top of the file",
-    "wait": "the top of the file",
+    "cpus": "under limits",
+    "cron": "under schedule",
+    "memory": "under limits",
+    "probe": "under sidecars[]",
+    "schedule": "at the top of a scheduled job's file",
+    "inputs": "at the top of the file or a subjob",
+    "secrets": "at the top of the file or a subjob",
+    "output": "at the top of the file or a subjob",
+    "defaults": "at the top of the file",
+    "permissions": "at the top of the file",
+    "wait": "at the top of the file",
 }
 """Keys that are real, by where they belong."""
 
@@ -59,5 +59,5 @@ def advice(key: str, known: Collection[str]) -> str:
     if suggestion := meant(key, known):
         return f" — did you mean '{suggestion}'?"
     if place := _ELSEWHERE.get(key):
-        return f" (right would be under {place})"
+        return f" (right would be {place})"
     return f" (right would be one of: {', '.join(sorted(known))})"

@@ -64,7 +64,7 @@ def test_a_time_zone_may_come_first(prefix: str, rest: str) -> None:
         ("0 0 * * fun", "'fun' is not a day of week"),
         ("0 0 0 * *", "'0' is not a day of month"),
         ("0 0 * 13 *", "'13' is not a month"),
-        ("0 24 * * *", "'24' is not a hour"),
+        ("0 24 * * *", "'24' is not an hour"),
         ("5-1 * * * *", "ends before it starts"),
         ("*/0 * * * *", "is not a number above 0"),
         ("*/x * * * *", "is not a number above 0"),

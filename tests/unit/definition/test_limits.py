@@ -69,8 +69,17 @@ def test_a_yaml_bomb_is_refused(document: str, problem: str) -> None:
         ('{"name": ' + "9" * 1_000_000 + "}", "is a number"),
         ("\n" * NEARLY_ALL, "the document is empty"),
         ('"' + "\\" * NEARLY_ALL, "this is not a JSON text"),
+        ('{"name": "j", "tasks": [' + "{}," * (NEARLY_ALL // 3 - 10) + "{}]}", MANY),
+        (
+            '{"name": "j", "tasks": ['
+            + '{"name": "t", "parallel": {"tasks": [' * 500
+            + '{"name": "t"}'
+            + "]}}" * 500
+            + "]}",
+            DEEP,
+        ),
     ],
-    ids=["lists", "objects", "many", "digits", "line-breaks", "open-quote"],
+    ids=["lists", "objects", "many", "digits", "line-breaks", "open-quote", "empty-tasks", "composites"],
 )
 def test_a_json_bomb_is_refused(document: str, problem: str) -> None:
     assert problem in "\n".join(problems_of(document, format="json"))

@@ -249,6 +249,12 @@ def test_json_that_is_none_is_refused_where_it_breaks(document: str, problem: st
     assert "(right would be" in line
 
 
+@pytest.mark.parametrize("escape", [r"\ud800", r"\u0000"])
+def test_characters_that_no_database_takes_are_refused_in_a_job_that_is_right_otherwise(escape: str) -> None:
+    (problem,) = problems_of(json_job(description="?").replace("?", escape), format="json")
+    assert "half of a surrogate pair" in problem
+
+
 def test_both_formats_read_the_same_job() -> None:
     document = json_job(inputs={"a": "b"}, tasks=[{"name": "t", "env": {"A": "ü \U0001f600 \t"}, "cmd": ["a", "b"]}])
     assert read_job(document, format="json") == read_job(document, format="yaml")
