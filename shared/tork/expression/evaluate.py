@@ -21,9 +21,9 @@ from tork.expression.functions import FUNCTIONS
 from tork.expression.kinds import as_list, kind
 from tork.expression.limits import DEFAULT_LIMITS, Budget, Limits
 from tork.expression.operators import BINARY, UNARY, truth
-from tork.expression.parser import Expression
 from tork.expression.predicates import NOTHING, PREDICATES, Run
 from tork.expression.result import check_result
+from tork.expression.tree import Expression
 
 STRING_MAPS = ("inputs", "secrets", "tasks", "job")
 # context values in which a missing key reads as ""

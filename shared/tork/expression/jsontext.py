@@ -45,10 +45,10 @@ def _number(text: str) -> float:
 
 
 def _repaired(value: Any, depth: int) -> Any:
-    if depth < 0:
-        raise Fault("fromJSON reads no deeper nesting")
     if type(value) is str:
         return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
+    if depth <= 0 and type(value) in {list, dict}:
+        raise Fault("fromJSON reads no deeper nesting")
     if type(value) is list:
         return [_repaired(item, depth - 1) for item in value]
     if type(value) is dict:

@@ -138,17 +138,17 @@ def equal(left: Any, right: Any, budget: Budget) -> bool:
     if is_number(left) and is_number(right):
         return bool(left == right)
     if type(left) is list and type(right) is list:
-        budget.spend(2)
+        budget.spend(2 + (len(left) >> 1))
         return len(left) == len(right) and all(equal(a, b, budget) for a, b in zip(left, right, strict=True))
     if type(left) is dict and type(right) is dict:
-        budget.spend(2)
+        budget.spend(2 + (len(left) >> 1))
         return left.keys() == right.keys() and all(equal(item, right[key], budget) for key, item in left.items())
     return type(left) is type(right) and bool(left == right)
 
 
 def contains(elements: list[Any], wanted: Any, budget: Budget) -> bool:
     """Whether an element of the list equals the wanted value."""
-    budget.spend(len(elements) >> 3)
+    budget.spend(len(elements) >> 1)
     return any(equal(element, wanted, budget) for element in elements)
 
 

@@ -7,7 +7,6 @@ the `Expression`, and decided before anything is evaluated.
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 
 from tork.expression import tree
 from tork.expression.cursor import Cursor
@@ -29,19 +28,8 @@ from tork.expression.precedence import (
     UNARY,
 )
 from tork.expression.predicates import PREDICATES, Shape
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expression:
-    """A parsed expression, never changed after parsing, so that threads can share it."""
-
-    text: str
-    root: ast.expr
-    names: tuple[tuple[str, int], ...]
-    # context names it reads, each with its place: all must exist
-    reserved: tuple[tuple[str, int], ...]
-    # names it declares or calls as builtins: none may be a context name
-    unknown_functions: tuple[tuple[str, int], ...]
+from tork.expression.signature import counted
+from tork.expression.tree import Expression
 
 
 def parse(text: str, limits: Limits) -> Expression:
@@ -202,7 +190,7 @@ class _Parser(Cursor):
         if name.kind is not Kind.NAME:
             raise self._unexpected("the name of a function")
         self._take()
-        return self._postfix(self._call(name, [left], forced=forced))
+        return self._call(name, [left], forced=forced)
 
     # Operands.
 
@@ -368,7 +356,7 @@ class _Parser(Cursor):
         if function is None:
             self.unknown_functions.append((name.text, name.position))
         elif len(arguments) < function.least or (function.most is not None and len(arguments) > function.most):
-            raise Fault(f"{name.text} {_counted(function.least, function.most)}", name.position)
+            raise Fault(f"{name.text} {counted(function.least, function.most)}", name.position)
         callee = ast.Name(name.text, ast.Load(), lineno=1, col_offset=name.position)
         return ast.Call(callee, arguments, [], lineno=1, col_offset=name.position)
 
@@ -391,7 +379,7 @@ class _Parser(Cursor):
                 break
         self._expect(")")
         if not shape.least <= len(parts) <= shape.most:
-            raise Fault(f"{name.text} {_counted(shape.least, shape.most)}", name.position)
+            raise Fault(f"{name.text} {counted(shape.least, shape.most)}", name.position)
         body = parts[1] if len(parts) > 1 else None
         extra = parts[2] if len(parts) > 2 else None
         return tree.Predicate(name.text, parts[0], body, extra, name.position)
@@ -401,11 +389,3 @@ class _Parser(Cursor):
         node = self._block() if self._at("{") else self._full()
         self._predicates.pop()
         return node
-
-
-def _counted(least: int, most: int | None) -> str:
-    if most is None:
-        return f"takes at least {least} argument{'s' if least != 1 else ''}"
-    if least == most:
-        return f"takes {least} argument{'s' if least != 1 else ''}" if least else "takes no arguments"
-    return f"takes {least} to {most} arguments"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from tork.errors import ExpressionError
 from tork.expression import tree
 from tork.expression.evaluate import STRING_MAPS
-from tork.expression.parser import Expression
 from tork.expression.template import expressions
+from tork.expression.tree import Expression
 
 Reference = tuple[str, str | None]
 

@@ -35,3 +35,12 @@ def metered(call: Callable[..., Any], least: int, most: int | None = None) -> Fu
 def variadic(call: Callable[..., Any], least: int) -> Function:
     """A metered function of at least `least` arguments."""
     return Function(call, least, None, budgeted=True)
+
+
+def counted(least: int, most: int | None) -> str:
+    """How many arguments a builtin takes, for messages."""
+    if most is None:
+        return f"takes at least {least} argument{'s' if least != 1 else ''}"
+    if least == most:
+        return f"takes {least} argument{'s' if least != 1 else ''}" if least else "takes no arguments"
+    return f"takes {least} to {most} arguments"

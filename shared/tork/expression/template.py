@@ -14,8 +14,9 @@ from tork.errors import ExpressionError
 from tork.expression.evaluate import run
 from tork.expression.faults import Fault, explain
 from tork.expression.limits import DEFAULT_LIMITS, Limits
-from tork.expression.parser import Expression, parse
+from tork.expression.parser import parse
 from tork.expression.render import show
+from tork.expression.tree import Expression
 
 _BLANK = " \t\n\f\r"
 _SHORT = 500

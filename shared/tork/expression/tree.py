@@ -151,6 +151,19 @@ class Predicate(ast.expr):
     col_offset: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Expression:
+    """A parsed expression, never changed after parsing, so that threads can share it."""
+
+    text: str
+    root: ast.expr
+    names: tuple[tuple[str, int], ...]
+    # context names it reads, each with its place: all must exist
+    reserved: tuple[tuple[str, int], ...]
+    # names it declares or calls as builtins: none may be a context name
+    unknown_functions: tuple[tuple[str, int], ...]
+
+
 def children(node: ast.AST) -> Iterator[ast.AST]:
     """The expressions directly below a node."""
     return (child for child in ast.iter_child_nodes(node) if isinstance(child, (ast.expr, ast.Slice)))
