@@ -72,7 +72,7 @@ def claim_of(
         job_id=task.job_id,
         root_id=task.root_id,
         dispatch=task.dispatch if dispatch is None else dispatch,
-        run_id=run_id or run_of(task),
+        run_id=run_id or task.run_id or run_of(task),
         node_id=node_id,
         lease_id=f"lease of {node_id}",
         started_at=RUN_START,
@@ -97,7 +97,7 @@ def report_of(
         job_id=task.job_id,
         root_id=task.root_id,
         dispatch=task.dispatch if dispatch is None else dispatch,
-        run_id=run_id or run_of(task),
+        run_id=run_id or task.run_id or run_of(task),
         node_id=node_id,
         lease_id=f"lease of {node_id}",
         outcome=outcome,
@@ -123,7 +123,7 @@ def progress_of(
         job_id=task.job_id,
         root_id=task.root_id,
         dispatch=task.dispatch if dispatch is None else dispatch,
-        run_id=run_id or run_of(task),
+        run_id=run_id or task.run_id or run_of(task),
         progress=percent,
     )
 

@@ -36,6 +36,8 @@ from torkd.engine.view import NotLoadedError, Step, View, attached_jobs
 
 ITEMS_LOADED = 250
 """Elements, and held-back children, that are loaded for `ChildrenDue`."""
+STEPS_LOADED = 50
+"""Further steps that are loaded when a decision asks for one."""
 TASK_TIMES = ("created_at", "scheduled_at", "started_at", "completed_at", "failed_at")
 LEFT_WHEN_NONE = {"error", "result"}
 NOT_UPDATED = {"name", "var", "priority", "retry", "scope", "spec", "created_at"}
@@ -112,7 +114,7 @@ class EngineModel:
             self.ids_used = first_id
             self.loads += 1
             if missing.position is not None:
-                self._load_steps(view, missing.job_id, missing.position)
+                self._load_steps(view, missing.job_id, missing.position, missing.position + STEPS_LOADED)
             if missing.reads is not None:
                 self._load_context(view, missing.job_id, missing.reads)
 
