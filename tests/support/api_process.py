@@ -1,0 +1,99 @@
+"""A serving daemon for tests to signal: fakes behind the real server, steered over HTTP and told by lines on stdout.
+
+Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, start=fail
+`PUT /jobs/ID/cancel` ends job ID, `PUT /jobs/ID/restart` prints a part of its log.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from tests.support.api_fakes import FakeCommands, FakeReading, a_job, ended
+from tork.errors import StartError
+from torkd.api.app import ApiDependencies, create_app
+from torkd.api.listener import coordinator_place, listen
+from torkd.api.served import Served
+from torkd.api.server import ServerOptions, serve
+from torkd.api.streams import Doorbell, StreamHub
+from torkd.broker.memory import MemoryBroker
+
+
+class Steered(FakeCommands):
+    """Commands that move the fakes."""
+
+    def cancel(self, job_id: str) -> None:
+        self.reading.put(ended(a_job(job_id)))
+
+    def restart(self, job_id: str) -> None:
+        self.reading.print(job_id, "t1", next(NUMBERS), f"hello from {os.getpid()}")
+
+
+NUMBERS = itertools.count(1)
+
+
+def say(*words: object) -> None:
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+def start(drain_seconds: float, *, fails: bool) -> Served:
+    if fails:
+        raise StartError("the database is not there: start it")
+    broker = MemoryBroker()
+    broker.open()
+    reading = FakeReading(broker)
+    for job_id in ("j1", "j2"):
+        reading.put(a_job(job_id))
+    streams = StreamHub(Doorbell(broker, reading.versions_of))
+    app = create_app(
+        ApiDependencies(
+            version="test",
+            reading=reading,
+            commands=Steered(reading),
+            broker=broker,
+            streams=streams,
+            indicators={"datastore": lambda: None},
+        )
+    )
+    stop = threading.Event()
+
+    def drain(*, short: bool) -> None:
+        say("draining", "shortly" if short else "fully")
+        if not short:
+            stop.wait(drain_seconds)
+        say("drained")
+
+    say("serving", os.getpid())
+    return Served(
+        app=app,
+        drain=drain,
+        end_streams=streams.close,
+        close=lambda: say("closed"),
+        reload=lambda: say("reloaded"),
+    )
+
+
+def main(address: str, **options: str) -> int:
+    drain_seconds = float(options.get("drain", "0"))
+    try:
+        listener = listen(coordinator_place(None if address == "-" else address))
+        say("listening", listener.port)
+        code = serve(
+            listener,
+            ServerOptions(drain_seconds=drain_seconds),
+            start=lambda: start(drain_seconds, fails=options.get("start") == "fail"),
+        )
+    except StartError as error:
+        say("error", error)
+        return 1
+    say("ended", code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], **dict(argument.split("=") for argument in sys.argv[2:])))

@@ -1,0 +1,112 @@
+"""Serving with gunicorn: one parent that watches, and processes that serve and do the daemon's work.
+
+The parent holds the listening socket and nothing else. Everything with threads or connections is made by `start` in the
+serving process, after the fork, and again in its successor when one dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+
+from tork.errors import StartError
+from torkd.api.arbiter import TorkArbiter
+from torkd.api.listener import Listener
+from torkd.api.served import Served
+from torkd.api.server_log import ServerLog
+from torkd.api.worker_class import StreamingWorker
+from torkd.notify import Notifier
+
+log = logging.getLogger(__name__)
+
+_AFTER_DRAIN_SECONDS = 5
+_START_SECONDS = 120
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ServerOptions:
+    """How to serve."""
+
+    drain_seconds: float
+    """How long draining may take; what is not over `_AFTER_DRAIN_SECONDS` later is killed."""
+    processes: int = 1
+    threads: int = 64
+    connections: int = 4096
+
+
+def serve(
+    listener: Listener, options: ServerOptions, *, start: Callable[[], Served], notifier: Notifier | None = None
+) -> int:
+    """Serve until a signal ends it; the exit code. `start` is called in each serving process, and may raise `StartError`.
+
+    Raises `StartError` when the first one could not start. Returns in the calling process only.
+    """
+    parent = os.getpid()
+    application = _Application(listener, options, start)
+    arbiter = TorkArbiter(application, notifier or Notifier())
+    code = 0
+    try:
+        arbiter.run()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        if os.getpid() == parent:
+            raise
+        log.exception("a serving process failed")
+        code = 1
+    if os.getpid() != parent:
+        _end_child(code)
+    if arbiter.failure:
+        raise StartError(arbiter.failure)
+    return code
+
+
+def _end_child(code: int) -> NoReturn:
+    """A serving process ends here: unwinding further would run what only the parent may clean up."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class _Application(BaseApplication):
+    """gunicorn's view of us."""
+
+    tell = -1
+    # the end of the arbiter's pipe that its children write to
+
+    def __init__(self, listener: Listener, options: ServerOptions, start: Callable[[], Served]) -> None:
+        self._listener = listener
+        self._options = options
+        self.start = start
+        super().__init__()
+
+    def load_config(self) -> None:
+        options = self._options
+        values: dict[str, Any] = {
+            "bind": [f"fd://{self._listener.sock.fileno()}"],
+            "workers": options.processes,
+            "worker_class": StreamingWorker,
+            "logger_class": ServerLog,
+            "threads": options.threads,
+            "worker_connections": options.connections,
+            "graceful_timeout": int(options.drain_seconds + _AFTER_DRAIN_SECONDS),
+            "timeout": _START_SECONDS,
+            "keepalive": 30,
+            "preload_app": False,
+            "max_requests": 0,
+            "control_socket_disable": True,
+            "limit_request_line": 8190,
+            "default_proc_name": "torkd",
+        }
+        for name, value in values.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> NoReturn:
+        raise NotImplementedError("the serving process makes its application with start()")

@@ -1,0 +1,206 @@
+"""The serving process: gunicorn's threads for requests, and a way out of them for answers that last.
+
+TERM starts the drain at once while requests are still answered; INT and QUIT make it short; when it is done the streams
+end, the last requests are answered, and everything is closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import falcon
+import msgspec
+from gunicorn import util
+from gunicorn.arbiter import Arbiter
+from gunicorn.http import errors as http_errors
+from gunicorn.http import wsgi
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from tork.errors import TorkError
+from torkd.api.arbiter import READY, STOP_NOW
+from torkd.api.served import Served
+from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
+
+log = logging.getLogger(__name__)
+
+_DETACHED = object()
+_LAST_REQUESTS_SECONDS = 2
+_IDLE_SECONDS = 0.1
+_CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
+    (http_errors.LimitRequestLine, 414),
+    (http_errors.LimitRequestHeaders, 431),
+    (http_errors.ForbiddenProxyRequest, 403),
+    (http_errors.UnsupportedTransferCoding, 501),
+    (http_errors.ExpectationFailed, 417),
+    (http_errors.ParseException, 400),
+)
+
+
+class QuietResponse(wsgi.Response):
+    """Does not say which server it is."""
+
+    def default_headers(self) -> list[str]:
+        return [header for header in super().default_headers() if not header.startswith("Server:")]
+
+
+class StreamingWorker(ThreadWorker):
+    """`app.start()` makes what is served, in this process."""
+
+    served: Served
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._orders: set[str] = set()
+        self._is_draining = False
+
+    def load_wsgi(self) -> None:
+        self.cfg.set("graceful_timeout", _LAST_REQUESTS_SECONDS)
+        application: Any = self.app
+        try:
+            self.served = application.start()
+        except TorkError as error:
+            self._tell(str(error).replace("\n", " ").encode() + b"\n")
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+        self.wsgi = self.served.app
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        for number, order in (
+            (signal.SIGTERM, "drain"),
+            (signal.SIGINT, "drain shortly"),
+            (signal.SIGQUIT, "drain shortly"),
+            (signal.SIGHUP, "reload"),
+            (STOP_NOW, "stop"),
+        ):
+            signal.signal(number, self._signal_handler(order))
+
+    def run(self) -> None:
+        self._tell(READY)
+        try:
+            super().run()
+        finally:
+            self.served.end_streams()
+            self.served.close()
+
+    def notify(self) -> None:
+        """Called in every round of the loop: the place to do what signals asked for."""
+        super().notify()
+        orders, self._orders = self._orders, set()
+        if "stop" in orders:
+            self.cfg.set("graceful_timeout", 0)
+            self.alive = False
+        elif orders & {"drain", "drain shortly"} and not self._is_draining:
+            self._is_draining = True
+            self._in_thread(self._drain, "drain shortly" in orders)
+        if "reload" in orders:
+            self._in_thread(self._reload)
+
+    def handle_request(self, req: Any, conn: TConn) -> Any:
+        """Answer one request; whether the connection can be used for another, or `_DETACHED`."""
+        resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=QuietResponse)
+        environ["wsgi.multithread"] = True
+        environ[DETACHABLE] = True
+        if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
+            resp.force_close()
+        body = self.served.app(environ, resp.start_response)
+        if isinstance(body, DetachedBody):
+            resp.force_close()
+            body.detach(conn.sock, _head_of(resp), chunked=resp.is_chunked(), gone=self._connection_gone)
+            return _DETACHED
+        for part in body:
+            resp.write(part)
+        resp.close()
+        return not resp.should_close()
+
+    def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
+        if not fs.cancelled() and fs.exception() is None and fs.result() is _DETACHED:
+            return
+        super().finish_request(conn, fs)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """A request that is no proper HTTP, or a failure beyond the application: JSON, as everything else."""
+        status = next((status for kind, status in _CLIENT_ERRORS if isinstance(exc, kind)), 500)
+        if status == 500:
+            log.error("a request failed unexpectedly", exc_info=exc)
+        else:
+            log.debug("a request was no proper HTTP: %s", exc)
+        line = falcon.code_to_http_status(status)
+        body = msgspec.json.encode({"message": line.partition(" ")[2]})
+        head = f"HTTP/1.1 {line}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        try:
+            util.write_nonblock(client, head.encode() + body)
+        except OSError:
+            pass  # whoever sent it is gone
+
+    def _keepalive_after(self, conn: TConn, keepalive: Any) -> Any:
+        if keepalive is _DETACHED:
+            return keepalive
+        return super()._keepalive_after(conn, keepalive)  # type: ignore[misc] # newer than the stubs
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        soon = min(deadline, time.monotonic() + _IDLE_SECONDS)
+        super()._cap_keepalive(soon)  # type: ignore[misc] # newer than the stubs
+
+    def _signal_handler(self, order: str) -> Callable[[int, Any], None]:
+        def handle(number: int, frame: Any) -> None:
+            self._orders.add(order)
+            self._wake()
+
+        return handle
+
+    def _wake(self) -> None:
+        self.method_queue.defer(lambda: None)
+
+    def _connection_gone(self) -> None:
+        self.method_queue.defer(self._forget_connection)
+
+    def _forget_connection(self) -> None:
+        self.nr_conns -= 1
+
+    def _in_thread(self, work: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=work, args=arguments, name="signal", daemon=True).start()
+
+    def _drain(self, short: bool) -> None:
+        try:
+            self.served.drain(short=short)
+        except Exception:
+            log.exception("draining failed")
+        try:
+            self.served.end_streams()
+        finally:
+            self.alive = False
+            self._wake()
+
+    def _reload(self) -> None:
+        try:
+            self.served.reload()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new settings, the old ones stay
+            log.error("the settings were not read again: %s", error)
+
+    def _tell(self, news: bytes) -> None:
+        application: Any = self.app
+        os.write(application.tell, news)
+        if os.getppid() == self.ppid:
+            os.kill(self.ppid, STOP_NOW)
+
+
+def _head_of(resp: wsgi.Response) -> Head:
+    """The head of a detached answer, made when its status is known."""
+
+    def head(status: int, length: int | None) -> bytes:
+        resp.status = falcon.code_to_http_status(status)
+        lines = [f"{name}: {value}\r\n" for name, value in resp.headers]
+        if length is not None:
+            resp.chunked = False
+            lines.append(f"Content-Length: {length}\r\n")
+        return "".join([*resp.default_headers(), *lines, "\r\n"]).encode("latin-1")
+
+    return head
