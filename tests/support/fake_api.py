@@ -237,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _stall(self) -> None:
         generation = self.api.generation
         with self.api.changed:
-            self.api.changed.wait_for(lambda: self.api.generation != generation, timeout=30)
+            self.api.changed.wait_for(lambda: self.api.generation != generation)
 
     def _route(self, request: Recorded, *, send: bool = True) -> None:
         status, document = self._respond(request)

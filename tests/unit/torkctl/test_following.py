@@ -16,6 +16,7 @@ from torkctl.client import Api, Patience, Transport, follow_job, follow_log
 from torkctl.client.following import SeenParts
 from torkctl.errors import NoAnswer
 from torkctl.settings import Credentials
+from torkctl.waiting import Wait
 
 JOB = "a" * 32
 LINES = [f"line {number}" for number in range(1, 31)]
@@ -222,6 +223,26 @@ def test_parts_are_known_again_in_any_order_and_across_runs() -> None:
     assert all(seen.add(part) for part in parts)
     assert not any(seen.add(part) for part in parts)
     assert seen.count == len(parts)
+
+
+def test_the_end_of_a_job_is_told_after_its_last_line(fake_api: FakeApi) -> None:
+    fake_api.add_job(JOB)
+    fake_api.log(JOB, "late\n")
+    fake_api.end(JOB)
+    fake_api.fail("/log/stream", "status", status=503, times=3)
+    transport = Transport(fake_api.url, Credentials())
+    told: list[object] = []
+    wait = Wait(
+        api=Api(transport, lambda: Patience(window_seconds=20)),
+        job_ids=[JOB],
+        with_logs=True,
+        show=told.append,
+        tell_ending=told.append,
+    )
+    [outcome] = wait.run()
+    transport.close()
+    assert [type(thing).__name__ for thing in told[-3:]] == ["LogSeen", "LogDone", "JobSummary"]
+    assert outcome.code == 0
 
 
 def test_json_lines_tell_everything_in_order_as_documents(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:

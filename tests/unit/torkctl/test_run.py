@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
 from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl
+
+
+class _Engine(NamedTuple):
+    endpoint: str
+    key: str
 
 
 @pytest.fixture
@@ -21,10 +27,10 @@ def engine(fake_api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     happened: list[str] = []
 
     @contextmanager
-    def run_private(data_dir: Path | None) -> Iterator[str]:
-        happened.append(f"started in {data_dir}")
+    def run_private(*, queues: frozenset[str]) -> Iterator[_Engine]:
+        happened.append(f"started for {sorted(queues)}")
         try:
-            yield fake_api.url
+            yield _Engine(fake_api.url, "the key")
         finally:
             happened.append("stopped")
 
@@ -50,7 +56,7 @@ def test_logs_are_on_stdout_the_tree_and_the_end_on_stderr(
 ) -> None:
     _finish(fake_api, state)
     ran = torkctl("run", job_file)
-    assert (ran.code, ran.out, engine) == (code, "hi\nthere\n", ["started in None", "stopped"])
+    assert (ran.code, ran.out, engine) == (code, "hi\nthere\n", ["started for []", "stopped"])
     [job_id] = fake_api.jobs
     assert ran.err.splitlines()[-3:] == [
         f"etl  {state}  3.2s",
@@ -84,3 +90,18 @@ def test_lines_are_named_when_there_are_several_tasks(fake_api: FakeApi, torkctl
     Path("job.yaml").write_text("name: x\ntasks:\n- name: build\n  run: z\n- name: test\n  run: z\n")
     _finish(fake_api, "COMPLETED")
     assert torkctl("run", "job.yaml").out == "build | hi\nbuild | there\n"
+
+
+def test_the_engine_serves_the_queues_of_the_file_and_is_asked_with_its_own_key(
+    fake_api: FakeApi, torkctl: Torkctl, engine: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORK_CLIENT_KEY", "not for this one")
+    Path("job.yaml").write_text(
+        "name: x\ndefaults: {queue: slow}\ntasks:\n- {name: a, run: z, queue: gpu}\n"
+        "- {name: b, run: z, queue: '{{ inputs.q }}'}\n"
+        "- name: c\n  subjob: {name: d, tasks: [{name: e, run: z, queue: inner}]}\n"
+    )
+    _finish(fake_api, "COMPLETED")
+    assert torkctl("run", "job.yaml").code == 0
+    assert engine[0] == "started for ['gpu', 'inner', 'slow']"
+    assert {request.headers["authorization"] for request in fake_api.requests} == {"Bearer the key"}
