@@ -42,12 +42,22 @@ def index(value: Any, key: Any) -> Any:
 
 
 def _computed(value: Any, key: Any) -> Any:
-    """The entry under a number, bool or nil: only maps of groupBy and fromPairs have such keys."""
-    if type(value) is dict and type(key) in {int, float, bool, type(None)} and key in value:
-        bools = any(type(known) is bool for known in value)
-        if bools == (type(key) is bool) or key is None:
+    """The entry under a number, bool or nil, or MISSING: only maps of groupBy and fromPairs have such keys."""
+    if type(value) is dict and type(key) in {int, float, bool, type(None)}:
+        if has_key(value, key):
             return value[key]
+        if type(next(iter(value), "")) is not str:
+            return MISSING
     raise Fault(f"{kind(key)} is not a key of this map")
+
+
+def has_key(value: dict[Any, Any], key: Any) -> bool:
+    """Whether the map has the key. Python's `1` and `True` are one key, ours are two: a map with bools as keys has
+    at most three, see `lists.check_keys`."""
+    if key not in value:
+        return False
+    bools = len(value) <= 3 and any(type(known) is bool for known in value)
+    return type(key) is str or key is None or bools == (type(key) is bool)
 
 
 def get(value: Any, key: Any) -> Any:
@@ -61,8 +71,9 @@ def get(value: Any, key: Any) -> Any:
         return value.get(key)
     if isinstance(value, Summary) and type(key) is str:
         return value.find(key)
-    if type(value) is dict and key in value:
-        return _computed(value, key)
+    if type(value) is dict:
+        found = _computed(value, key)
+        return None if found is MISSING else found
     raise Fault(f"{kind(key)} is not a key of {kind(value)}")
 
 

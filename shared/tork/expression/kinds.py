@@ -177,11 +177,13 @@ def check_ordered(left: Any, right: Any) -> None:
         raise Fault(f"{kind(left)} and {kind(right)} can't be ordered")
 
 
-def sort_values(pairs: list[tuple[Any, Any]], order: object) -> list[Any]:
+def sort_values(pairs: list[tuple[Any, Any]], order: object, budget: Budget) -> list[Any]:
     """The second of each pair, stably in the order of the first: `asc` or `desc`."""
     if order not in {"asc", "desc"} or type(order) is not str:
         raise Fault('the order must be "asc" or "desc"')
     if len(pairs) > 1:
         for key, _ in pairs:
             check_ordered(pairs[0][0], key)
+        characters = sum(len(key) for key, _ in pairs) if type(pairs[0][0]) is str else 0
+        budget.spend((len(pairs) + (characters >> 8) * len(pairs).bit_length()) >> 1)
     return [value for _, value in sorted(pairs, key=lambda pair: pair[0], reverse=order == "desc")]

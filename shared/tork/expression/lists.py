@@ -67,8 +67,10 @@ def _last(elements: Any) -> Any:
     return values[-1] if values else None
 
 
-def _sort(elements: Any, order: Any = "asc") -> list[Any]:
-    return sort_values([(value, value) for value in as_list(elements, "sort")], order)
+def _sort(budget: Budget, elements: Any, order: Any = "asc") -> list[Any]:
+    values = as_list(elements, "sort")
+    budget.make_elements(len(values))
+    return sort_values([(value, value) for value in values], order, budget)
 
 
 def _keys(entries: Any) -> list[Any]:
@@ -100,8 +102,8 @@ def check_keys(keys: list[Any]) -> None:
         if type(key) not in _KEYS:
             raise Fault(f"{kind(key)} can't be a key of a map")
     types = set(map(type, keys))
-    if bool in types and not types.isdisjoint({int, float}):
-        raise Fault("a map can't have both bools and numbers as keys")
+    if bool in types and not types <= {bool, type(None)}:
+        raise Fault("a map can't have both bools and other values as keys")
 
 
 FUNCTIONS: dict[str, Function] = {
@@ -112,7 +114,7 @@ FUNCTIONS: dict[str, Function] = {
     "take": fixed(_take, 2),
     "first": fixed(_first, 1, instant=True),
     "last": fixed(_last, 1, instant=True),
-    "sort": fixed(_sort, 1, 2),
+    "sort": metered(_sort, 1, 2),
     "keys": fixed(_keys, 1),
     "values": fixed(_values, 1),
     "toPairs": metered(_to_pairs, 1),

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tork.expression import tree
+from tork.expression.access import has_key
 from tork.expression.dates import Date, Duration
 from tork.expression.faults import Fault
 from tork.expression.kinds import Summary, as_text, as_whole, check_ordered, contains, equal, is_number, kind
@@ -128,7 +129,7 @@ def is_in(left: Any, right: Any, budget: Budget) -> bool:
     if isinstance(right, (dict, Summary)):
         if type(left) is list or type(left) is dict:
             raise Fault(f"{kind(left)} can't be a key of a map")
-        return left in right
+        return has_key(right, left) if type(right) is dict else left in right
     raise Fault(f"in needs an array or a map on its right, not {kind(right)}")
 
 

@@ -105,8 +105,7 @@ def _group_by(run: Run) -> dict[Any, list[Any]]:
 def _sort_by(run: Run) -> list[Any]:
     pairs = [(run.value(element, 0, None), element) for element in run.elements]
     run.budget.make_elements(len(pairs))
-    run.budget.spend(len(pairs) >> 1)
-    return sort_values(pairs, "asc" if run.extra is NOTHING else run.extra)
+    return sort_values(pairs, "asc" if run.extra is NOTHING else run.extra, run.budget)
 
 
 def _sum(run: Run) -> int | float:

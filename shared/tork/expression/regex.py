@@ -17,6 +17,10 @@ _COMPILING = 100
 # steps charged for each different pattern of an evaluation, on top of its size
 
 
+_SEARCHING = 8
+# steps charged for each search, on top of the text's length times the pattern's size
+
+
 def search(text: str, pattern: str, budget: Budget) -> bool:
     """Whether the pattern matches anywhere in the text. Raises `Fault`."""
     if len(pattern) > budget.limits.pattern:
@@ -27,7 +31,7 @@ def search(text: str, pattern: str, budget: Budget) -> bool:
     if compiled is None:
         compiled = budget.patterns[pattern] = _compiled(pattern)
         budget.spend(_COMPILING + compiled.programsize)
-    budget.spend(len(text) * compiled.programsize >> 7)
+    budget.spend(_SEARCHING + (len(text) * compiled.programsize >> 7))
     return compiled.search(text) is not None
 
 

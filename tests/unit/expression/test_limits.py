@@ -110,6 +110,8 @@ def test_expression_within_the_limits_is_evaluated(expression: str, want: object
         ("map(1..60000, join(xs)) | len()", {"xs": ["a"] * 20000}),
         ("map(1..60000, ys == zs) | len()", {"ys": [1] * 20000, "zs": [1] * 20000}),
         ("map(1..100000, 'a' matches 'x{900}' + string(#)) | len()", {}),
+        ("sortBy(1..10000, s) | len()", {"s": "x" * MEBI}),
+        ("map(1..200000, 'a' matches 'b') | len()", {}),
         ("s matches '(x{1,100}){1,9}y'", {"s": "x" * MEBI}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
