@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _DETACHED = object()
 _LAST_REQUESTS_SECONDS = 2
 _IDLE_SECONDS = 0.1
+_TOO_LARGE = 413
 _CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.LimitRequestLine, 414),
     (http_errors.LimitRequestHeaders, 431),
@@ -115,6 +116,8 @@ class StreamingWorker(ThreadWorker):
             resp.force_close()
             body.detach(conn.sock, _head_of(resp), chunked=resp.is_chunked(), gone=self._connection_gone)
             return _DETACHED
+        if resp.status_code == _TOO_LARGE:
+            resp.force_close()  # the rest of the body is not worth reading
         for part in body:
             resp.write(part)
         resp.close()
