@@ -64,9 +64,7 @@ class _Scanner:
 
     def _value(self) -> Node:
         self._skip_space()
-        line, column = self._place(self.at)
-        if sentence := self.budget.spend(1):
-            raise Unreadable(sentence, line, column, "size")
+        line, column = self._counted_place()
         first = self.text[self.at : self.at + 1]
         if first == "{":
             self.at += 1
@@ -114,7 +112,7 @@ class _Scanner:
 
     def _key(self) -> Scalar:
         self._skip_space()
-        line, column = self._place(self.at)
+        line, column = self._counted_place()
         if not self.text.startswith('"', self.at):
             raise self._refusal("a key is missing here", "a key in double quotes, and no comma before }")
         key = Scalar(self._string(), Kind.TEXT, line, column)
@@ -143,6 +141,12 @@ class _Scanner:
         space = _SPACE.match(self.text, self.at)
         assert space is not None
         self.at = space.end()
+
+    def _counted_place(self) -> tuple[int, int]:
+        line, column = self._place(self.at)
+        if sentence := self.budget.spend(1):
+            raise Unreadable(sentence, line, column, "size")
+        return line, column
 
     def _place(self, offset: int) -> tuple[int, int]:
         breaks = self.text.count("\n", self.placed, offset)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.definition.builders import json_job, problems_of
-from tork.definition import read_job_file
+from tork.definition import read_job, read_job_file
+from tork.definition.read import Format
 from tork.definition.text import MAX_BYTES
 from tork.definition.tree import MAX_NODES
 from tork.errors import DefinitionError
@@ -83,6 +84,14 @@ def test_a_yaml_bomb_is_refused(document: str, problem: str) -> None:
 )
 def test_a_json_bomb_is_refused(document: str, problem: str) -> None:
     assert problem in "\n".join(problems_of(document, format="json"))
+
+
+@pytest.mark.parametrize("format_", ["yaml", "json"])
+def test_the_values_of_a_good_job_are_counted_alike_in_both_formats(format_: Format) -> None:
+    around = 6  # the mapping, name, its value, tasks, its list, and one to spare
+    most = (MAX_NODES - around) // 3
+    assert len(read_job(json_job(tasks=[{"name": "t"}] * most), format=format_).tasks) == most
+    assert MANY in problems_of(json_job(tasks=[{"name": "t"}] * (most + 2)), format=format_)[0]
 
 
 @pytest.mark.parametrize("format_", ["yaml", "json"])
