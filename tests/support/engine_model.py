@@ -215,7 +215,7 @@ class EngineModel:
             self.tasks[task_id] = self._inserted(view.tasks[task_id], view)
         for task_id in view.dirty_tasks - view.new_tasks:
             old, new = self.tasks[task_id], view.tasks[task_id]
-            assert old.state.is_active or old.state is new.state is TaskState.CANCELLED, f"{old} became {new}"
+            assert old.state.is_active, f"{old} had ended and became {new}"
             self.tasks[task_id] = _updated(old, new, LEFT_WHEN_NONE | set(TASK_TIMES), NOT_UPDATED)
         for (job_id, var), value in view.results.items():
             self.contexts[job_id]["tasks"][var] = value
@@ -259,7 +259,10 @@ class EngineModel:
         assert spec is not None
         assert row.created_at is not None
         return replace(
-            row, spec=_through_json(spec, TaskDefinition), scope=_through_json(row.scope, dict[str, Any] | None)
+            row,
+            spec=_through_json(spec, TaskDefinition),
+            copy_of=None,
+            scope=_through_json(row.scope, dict[str, Any] | None),
         )
 
     # What upkeep finds
