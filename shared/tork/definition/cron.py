@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from tork.definition.problems import shown
 from tork.durations import parse_seconds
@@ -147,6 +146,8 @@ def _right(field: _Field) -> str:
 
 
 def _check_zone(zone: str) -> None:
+    from zoneinfo import ZoneInfo  # slow to import, and few schedules name a zone
+
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, KeyError):
