@@ -30,6 +30,8 @@ MEBI = 1024 * 1024
         ("[" + "1," * 20000 + "]", "more than 10000 parts"),
         ("map(1..1000, map(1..1000, #))", "more than"),
         ("1..300000 | map(# + 1) | len()", "more than 1000000 steps"),
+        ("1..600000 | map(1) | len()", "more than 1000000 list elements"),
+        ("[1..300000 | filter(true), 1..300000 | sort()]", "more than 1000000 list elements"),
         ("1..1000001", "more than 1000000 list elements"),
         ("0..9223372036854775807", "more than 1000000 list elements"),
         ("sequence(0, 1000001)", "more than 1000000 list elements"),
@@ -145,3 +147,23 @@ def test_limits_can_be_set() -> None:
     with pytest.raises(ExpressionError, match="more than 10 list elements"):
         evaluate("1..11", {}, limits=Limits(elements=10))
     assert len(evaluate("1..10", {}, limits=Limits(elements=10))) == 10
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["(" * 99 + "1" + ")" * 99, "map([1], " * 45 + "1" + ")" * 45, "-(" * 49 + "1" + ")" * 49, "[" * 99 + "]" * 99],
+    ids=["parentheses", "predicates", "signs", "lists"],
+)
+def test_deepest_nesting_needs_little_stack_and_lacking_it_is_an_error(expression: str) -> None:
+    def below(frames: int) -> str:
+        if frames:
+            return below(frames - 1)
+        try:
+            return str(len(str(evaluate(expression + " ", {}))))
+        except ExpressionError as error:
+            return str(error)
+
+    assert below(100).isdigit()
+    for frames in range(500, 880, 7):
+        outcome = below(frames)
+        assert outcome.isdigit() or "nested too deeply" in outcome

@@ -78,7 +78,7 @@ def outcome(text: str) -> object:
         return error
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.text(max_size=60))
 def test_random_text_is_refused_or_evaluated(text: str) -> None:
     survives(text)
@@ -96,7 +96,7 @@ TOKENS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(TOKENS, max_size=14).map(" ".join))
 def test_random_tokens_are_refused_or_evaluated(text: str) -> None:
     survives(text)
@@ -164,7 +164,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=800, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(TREES)
 def test_random_trees_are_refused_or_evaluated(text: str) -> None:
     survives(text)

@@ -41,7 +41,7 @@ def test_bad_groups_of_a_template(template: str) -> None:
         render(template, {})
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(st.text(alphabet="{} \n\ra", max_size=24))
 def test_groups_are_those_of_the_pattern(text: str) -> None:
     pattern = re.compile(r"{{[ \t\n\f\r]*([^\n]+?)[ \t\n\f\r]*}}")
