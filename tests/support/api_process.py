@@ -1,6 +1,6 @@
 """A serving daemon for tests to signal: fakes behind the real server, steered over HTTP and told by lines on stdout.
 
-Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, start=fail
+Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, most=STREAMS, start=fail
 `PUT /jobs/ID/cancel` ends job ID, `PUT /jobs/ID/restart` prints a part of its log.
 """
 
@@ -41,7 +41,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-def start(drain_seconds: float, *, fails: bool) -> Served:
+def start(drain_seconds: float, *, most: int, fails: bool) -> Served:
     if fails:
         raise StartError("the database is not there: start it")
     broker = MemoryBroker()
@@ -49,7 +49,7 @@ def start(drain_seconds: float, *, fails: bool) -> Served:
     reading = FakeReading(broker)
     for job_id in ("j1", "j2"):
         reading.put(a_job(job_id))
-    streams = StreamHub(Doorbell(broker, reading.versions_of))
+    streams = StreamHub(Doorbell(broker, reading.versions_of), most=most)
     app = create_app(
         ApiDependencies(
             version="test",
@@ -79,14 +79,14 @@ def start(drain_seconds: float, *, fails: bool) -> Served:
 
 
 def main(address: str, **options: str) -> int:
-    drain_seconds = float(options.get("drain", "0"))
+    drain_seconds, most = float(options.get("drain", "0")), int(options.get("most", "2000"))
     try:
         listener = listen(coordinator_place(None if address == "-" else address))
         say("listening", listener.port)
         code = serve(
             listener,
             ServerOptions(drain_seconds=drain_seconds),
-            start=lambda: start(drain_seconds, fails=options.get("start") == "fail"),
+            start=lambda: start(drain_seconds, most=most, fails=options.get("start") == "fail"),
         )
     except StartError as error:
         say("error", error)
