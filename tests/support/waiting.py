@@ -6,9 +6,12 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], *, timeout: float = 20.0) -> None:
-    """Return once the condition holds; fail when it does not within `timeout` seconds."""
+def wait_until(
+    condition: Callable[[], object], *, timeout: float = 20.0, describe: Callable[[], str] | None = None
+) -> None:
+    """Return once the condition holds; fail when it does not within `timeout` seconds, with what `describe` says."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} seconds"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {timeout} seconds\n{describe() if describe else ''}")
         time.sleep(0.005)

@@ -77,7 +77,8 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
                 _apply(connection, migration)
             return [f"{migration.version:04d}_{migration.name}" for migration in missing]
     except psycopg.Error as error:
-        raise DatastoreUnavailable(f"the database can't be migrated: {str(error).strip()}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DatastoreUnavailable(f"the database can't be migrated: {reason}") from error
 
 
 def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]]) -> None:

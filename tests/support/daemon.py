@@ -1,0 +1,175 @@
+"""A real `torkd run standalone` for tests: its own directory, database and port, gone at the end whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+from tests.support.postgres import free_port, room
+from tests.support.waiting import wait_until
+
+
+class Daemon:
+    """One daemon after the other on the same data: `start`, `kill`, `start` again."""
+
+    def __init__(self, settings: Mapping[str, str] | None = None, command: tuple[str, ...] = ("-m", "torkd")) -> None:
+        self.base = Path(tempfile.mkdtemp(prefix="torkd-test-", dir=room()))
+        self.base.chmod(0o711)
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.log = self.base / "torkd.log"
+        self._command = command
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "TORK_DATA_DIR": str(self.base / "data"),
+            "TORK_COORDINATOR_ADDRESS": f"127.0.0.1:{self.port}",
+            "TORK_RUNTIME_TYPE": "auto",
+            "TORK_MOUNTS_TEMP_DIR": str(self._temp_dir()),
+            "TORK_LOGGING_LEVEL": "info",
+            **(settings or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _temp_dir(self) -> Path:
+        directory = self.base / "tmp"
+        directory.mkdir(mode=0o777)
+        return directory
+
+    def __enter__(self) -> Daemon:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self.base, ignore_errors=True)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The arbiter."""
+        assert self._process is not None
+        return self._process
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it, and wait until it is UP."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command, "run", "standalone"],
+                env=self._environment,
+                cwd=self.base,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if wait:
+            wait_until(self.is_up, timeout=30, describe=self.told)
+
+    def is_up(self) -> bool:
+        """Whether /health says so."""
+        if self.process.poll() is not None:
+            raise AssertionError(f"torkd ended with {self.process.returncode}:\n{self.told()}")
+        try:
+            return bool(self.call("GET", "/health")["status"] == "UP")
+        except (OSError, urllib.error.HTTPError):
+            return False
+
+    def told(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-5000:]
+
+    def kill(self) -> None:
+        """kill -9 of everything it has started, the database's keeper included."""
+        if self._process is None:
+            return
+        for process in self.processes():
+            try:
+                process.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+        self._process.wait(timeout=10)
+        self._process = None
+        wait_until(lambda: not self.processes(), timeout=10, describe=lambda: str(self.processes()))
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that has to do with this daemon: its tree, and whatever mentions or works in its directory."""
+        mine = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+        found: dict[int, psutil.Process] = {}
+        if self._process is not None and psutil.pid_exists(self._process.pid):
+            try:
+                root = psutil.Process(self._process.pid)
+                found = {child.pid: child for child in (root, *root.children(recursive=True))}
+            except psutil.NoSuchProcess:
+                pass
+        for process in psutil.process_iter():
+            try:
+                if process.pid in mine or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                words = " ".join(process.cmdline())
+                if str(self.base) in words or str(self.base) in process.cwd():
+                    found[process.pid] = process
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return [
+            process for process in found.values() if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        ]
+
+    def stop(self, signal_number: int = signal.SIGTERM, within: float = 40) -> int:
+        """Tell it to end, and wait; its exit code."""
+        self.process.send_signal(signal_number)
+        return self.process.wait(timeout=within)
+
+    def call(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+        """One request; the decoded answer. Raises `HTTPError` and `OSError`."""
+        request = urllib.request.Request(self.endpoint + path, data=body, method=method, headers=dict(headers or {}))
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            data = answer.read()
+        return json.loads(data) if data else None
+
+    def submit(self, job: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> str:
+        """Post a job; its id."""
+        body = json.dumps(job).encode()
+        answer = self.call("POST", "/jobs", body, {"Content-Type": "application/json", **(headers or {})})
+        return str(answer["id"])
+
+    def job(self, job_id: str) -> Any:
+        """The whole job."""
+        return self.call("GET", f"/jobs/{job_id}")
+
+    def wait(self, job_id: str, within: float = 30) -> Any:
+        """The job when it has ended."""
+        ended = {"COMPLETED", "FAILED", "CANCELLED"}
+        wait_until(lambda: self.job(job_id)["state"] in ended, timeout=within, describe=self.told)
+        return self.job(job_id)
+
+    def torkctl(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run the command line against this daemon."""
+        return subprocess.run(
+            [sys.executable, "-m", "torkctl", *arguments],
+            env={
+                **{name: self._environment[name] for name in ("PATH", "LANG")},
+                "HOME": str(self.base),
+                "TORK_CLIENT_ENDPOINT": self.endpoint,
+            },
+            capture_output=True,
+            text=True,
+            timeout=within,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
