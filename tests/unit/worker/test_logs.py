@@ -180,11 +180,11 @@ def test_a_task_that_prints_faster_than_can_be_sent_waits(end: str) -> None:
     assert not printing.is_alive()
 
 
-SECRETS = ["s3cret", "s3cret-and-more", "xs3c", "line one\nline two", "ababab"]
+SECRETS = ["s3cret", "s3cret-and-more", "xs3c", "line one\nline two", "ababab", "one\nfoo", "foo\nbar"]
 
 
 @given(
-    words=st.lists(st.sampled_from([*SECRETS, "s3c", "ab", "x", "\n", "line one", "\n line", " "]), max_size=12),
+    words=st.lists(st.sampled_from([*SECRETS, "s3c", "ab", "x", "\n", "one\nfoo", "foo\n", "bar", " "]), max_size=12),
     cuts=st.lists(st.integers(min_value=1, max_value=5), max_size=60),
 )
 def test_a_secret_is_hidden_however_the_output_is_cut(words: list[str], cuts: list[int]) -> None:
@@ -196,6 +196,10 @@ def test_a_secret_is_hidden_however_the_output_is_cut(words: list[str], cuts: li
     text = printed(pieces, mask=SECRETS)
     assert not any(secret in text for secret in SECRETS)
     assert text == printed([whole], mask=SECRETS)
+
+
+def test_a_secret_that_ends_like_another_begins_is_hidden() -> None:
+    assert printed([b"one\nfoo\n", b"bad\n"], mask=SECRETS) == "[REDACTED]\nbad\n"
 
 
 def test_a_secret_at_the_cut_of_an_endless_line_is_hidden() -> None:
