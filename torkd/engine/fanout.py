@@ -16,6 +16,7 @@ from tork.expression import evaluate
 from tork.task import TaskDefinition, TaskState
 from torkd.engine import progress, tasks
 from torkd.engine.events import ChildrenDue
+from torkd.engine.instance import plain_items
 from torkd.engine.rows import JobRow, TaskKind, TaskRow
 from torkd.engine.turn import Turn
 
@@ -64,7 +65,7 @@ def _items_of(turn: Turn, job: JobRow, task: TaskRow, spec: TaskDefinition) -> l
     items = evaluate(spec.each.list, turn.context(job, task.scope))
     if not isinstance(items, list):
         raise ExpressionError("each.list does not evaluate to a list")
-    return items
+    return plain_items(items)
 
 
 def children_due(turn: Turn, event: ChildrenDue) -> None:

@@ -5,6 +5,7 @@ Evaluation happens once, from the original definition: text that came out of one
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -93,6 +94,23 @@ def _evaluate_subjob(subjob: SubJob, context: Mapping[str, Any]) -> SubJob:
 
 def _evaluate_webhook(webhook: WebhookDefinition, context: Mapping[str, Any]) -> WebhookDefinition:
     return replace(webhook, url=text_of(webhook.url, context), headers=_values(webhook.headers, context))
+
+
+def plain_items(items: list[Any]) -> list[Any]:
+    """The elements as JSON can hold them: dates, durations and infinite numbers become their text."""
+    return [_plain(item) for item in items]
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    return text_of("{{ value }}", {"value": value})
 
 
 def with_defaults(task: TaskDefinition, defaults: Defaults) -> TaskDefinition:

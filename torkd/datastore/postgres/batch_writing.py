@@ -8,6 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tork import wire
+from tork.errors import BadData
 from tork.job import JobDefinition
 from tork.task import TaskDefinition
 from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
@@ -42,8 +43,15 @@ def write(connection: Connection, view: View, published: Collection[Dispatch]) -
         "published": list(published),
     }
     if any(rows.values()):
-        connection.execute(SQL.write, {name: wire.encode_text(values) for name, values in rows.items()}, prepare=True)
+        connection.execute(SQL.write, {name: _encode(values) for name, values in rows.items()}, prepare=True)
     return cancelled
+
+
+def _encode(rows: Any) -> str:
+    try:
+        return wire.encode_text(rows)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadData(f"a value can't be stored: {error}") from error
 
 
 def _by_order(view: View) -> Any:
@@ -70,7 +78,7 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
 
 def _insert_jobs(connection: Connection, view: View) -> None:
     jobs = [view.jobs[job_id] for job_id in view.new_jobs]
-    connection.execute(SQL.insert_jobs, {"rows": wire.encode_text(jobs)})
+    connection.execute(SQL.insert_jobs, {"rows": _encode(jobs)})
     details: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     context: list[dict[str, str]] = []
@@ -92,10 +100,10 @@ def _insert_jobs(connection: Connection, view: View) -> None:
                 {"job_id": job.id, "key": f"{namespace}.{name}", "namespace": namespace, "value": value}
                 for name, value in values.items()
             )
-    connection.execute(SQL.insert_details, {"rows": wire.encode_text(details)})
-    connection.execute(SQL.insert_steps, {"rows": wire.encode_text(steps)})
+    connection.execute(SQL.insert_details, {"rows": _encode(details)})
+    connection.execute(SQL.insert_steps, {"rows": _encode(steps)})
     if context:
-        connection.execute(SQL.put_context, {"rows": wire.encode_text(context)})
+        connection.execute(SQL.put_context, {"rows": _encode(context)})
 
 
 def _step_rows(job_id: str, definition: JobDefinition) -> list[dict[str, Any]]:
@@ -128,4 +136,4 @@ def _insert_items(connection: Connection, view: View) -> None:
         for stored in view.stored_items
         for block, start in enumerate(range(0, len(stored.items), ITEM_BLOCK))
     ]
-    connection.execute(SQL.insert_items, {"rows": wire.encode_text(rows)})
+    connection.execute(SQL.insert_items, {"rows": _encode(rows)})
