@@ -1,0 +1,82 @@
+"""What only the in-memory broker promises."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.messages import a_claim, a_heartbeat
+from tests.support.waiting import wait_until
+from torkd.broker.memory import MemoryBroker, events, live
+from torkd.broker.messages import LiveChanges
+from torkd.broker.queues import HEARTBEAT, STARTED
+
+
+@pytest.fixture
+def broker() -> Iterator[MemoryBroker]:
+    made = MemoryBroker()
+    made.open()
+    yield made
+    made.close()
+
+
+def test_a_listener_that_is_too_far_behind_is_told_to_read_everything_again(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MAX_WAITING", 10)
+    go_on, seen = threading.Event(), []
+
+    def slow(changes: LiveChanges | None) -> None:
+        seen.append(changes)
+        go_on.wait(20)
+
+    broker.subscribe(slow)
+    broker.publish_live(LiveChanges())
+    wait_until(lambda: seen)
+    for _ in range(15):
+        broker.publish_live(LiveChanges())
+    go_on.set()
+    wait_until(lambda: len(seen) == 7)
+    assert [changes is None for changes in seen] == [False, True, False, False, False, False, False]
+
+
+def test_a_listener_may_end_its_own_subscription(broker: MemoryBroker) -> None:
+    seen = []
+
+    def once(changes: LiveChanges | None) -> None:
+        seen.append(changes)
+        subscription.close()
+
+    subscription = broker.subscribe(once)
+    others: list[object] = []
+    broker.subscribe(others.append)
+    broker.publish_live(LiveChanges())
+    broker.publish_live(LiveChanges())
+    wait_until(lambda: len(others) == 2)
+    assert len(seen) == 1
+
+
+def test_heartbeats_nobody_reads_do_not_pile_up(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT_SECONDS_TO_LIVE", -1.0)
+    for _ in range(100):
+        broker.publish_events([a_heartbeat()])
+    sizes = {queue.name: queue.size for queue in broker.queues()}
+    assert sizes[HEARTBEAT] == 0
+
+
+def test_a_buried_message_keeps_its_reason(broker: MemoryBroker) -> None:
+    reader = broker.consume_events([STARTED])
+    broker.publish_events([a_claim("r1")])
+    (delivery,) = reader.receive(10, 5)
+    reader.bury(delivery, "it makes no sense")
+    assert [(dead.message, dead.reason) for dead in broker.dead_messages()] == [(a_claim("r1"), "it makes no sense")]
+
+
+def test_a_new_broker_knows_no_epoch(broker: MemoryBroker) -> None:
+    broker.mark_epoch("e1")
+    another = MemoryBroker()
+    another.open()
+    assert not another.has_epoch("e1")
+    another.close()
