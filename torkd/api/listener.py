@@ -74,6 +74,13 @@ def listen(place: Place) -> Listener:
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    sock = _bound(host, port)
+    # Accepted sockets inherit it: no answer waits for the client's acknowledgement of the part before.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def _bound(host: str, port: int) -> socket.socket:
     if not host:
         if socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)

@@ -45,11 +45,36 @@ _CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-class QuietResponse(wsgi.Response):
-    """Does not say which server it is."""
+class CompactResponse(wsgi.Response):
+    """Sends head and body at once, and does not say which server it is."""
+
+    _unsent = b""
 
     def default_headers(self) -> list[str]:
         return [header for header in super().default_headers() if not header.startswith("Server:")]
+
+    def send_headers(self) -> None:
+        if not self.headers_sent:
+            self._unsent = head_text(self).encode("latin-1")
+            self.headers_sent = True
+
+    def close(self) -> None:
+        self.send_headers()
+        self._emit_body(b"")
+
+    def _emit_body(self, data: bytes) -> None:
+        """An empty chunk is the last one, as HTTP has it."""
+        if self.chunked:
+            data = b"%X\r\n%b\r\n" % (len(data), data)
+        if data or self._unsent:
+            util.write(self.sock, self._unsent + data)
+            self._unsent = b""
+
+
+def head_text(resp: wsgi.Response) -> str:
+    """The head of a response with its status as it is now."""
+    lines = (f"{name}: {value}\r\n" for name, value in resp.headers)
+    return "".join([*resp.default_headers(), *lines, "\r\n"])
 
 
 class StreamingWorker(ThreadWorker):
@@ -106,7 +131,7 @@ class StreamingWorker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer one request; whether the connection can be used for another, or `_DETACHED`."""
-        resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=QuietResponse)
+        resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=CompactResponse)
         environ["wsgi.multithread"] = True
         environ[DETACHABLE] = True
         if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:
@@ -200,10 +225,9 @@ def _head_of(resp: wsgi.Response) -> Head:
 
     def head(status: int, length: int | None) -> bytes:
         resp.status = falcon.code_to_http_status(status)
-        lines = [f"{name}: {value}\r\n" for name, value in resp.headers]
         if length is not None:
             resp.chunked = False
-            lines.append(f"Content-Length: {length}\r\n")
-        return "".join([*resp.default_headers(), *lines, "\r\n"]).encode("latin-1")
+            resp.headers = [*resp.headers, ("Content-Length", str(length))]
+        return head_text(resp).encode("latin-1")
 
     return head

@@ -72,7 +72,9 @@ def test_a_job_log_starts_with_the_newest_part_of_the_last_task(reading: Postgre
     page = reading.job_log("j1", text="", page=1, size=2)
     assert [part.contents for part in page.items] == ["three", "two"]
     assert (page.total_items, page.total_pages) == (3, 2)
-    assert (page.items[1].id, page.items[1].run, page.items[1].number) == ("r1:2", "r1", 2)
+    assert (page.items[1].run, page.items[1].number) == ("r1", 2)
+    assert len({part.id for part in page.items} | {page.items[0].id}) == 2
+    assert all(len(part.id) == 32 for part in page.items)
 
 
 def test_a_task_log_keeps_runs_apart(reading: PostgresReading, stored: StoredRows) -> None:

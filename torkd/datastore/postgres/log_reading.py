@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 from tork.errors import NotFound
@@ -70,9 +71,14 @@ def _owner(job_id: str, task_id: str) -> tuple[str, dict[str, Any]]:
     return ("job", {"job_id": bindable(job_id)}) if job_id else ("task", {"task_id": bindable(task_id)})
 
 
+def _part_id(row: Row) -> str:
+    """32 hexadecimal characters, always the same for the same part."""
+    return blake2b(f"{row['run_id']}:{row['number']}".encode(), digest_size=16).hexdigest()
+
+
 def _part(row: Row) -> TaskLogPart:
     return TaskLogPart(
-        id=f"{row['run_id']}:{row['number']}",
+        id=_part_id(row),
         number=row["number"],
         task_id=row["task_id"],
         contents=row["contents"],
