@@ -8,6 +8,7 @@ questions are planned as usual, and can't use up the engine's connections.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,13 @@ _ENGINE = " ".join(
         "-c plan_cache_mode=force_generic_plan",
     ]
 )
+_RECONNECT_SECONDS = 5.0
+"""How long the pool tries again by itself, less and less often. After that the next who asks makes it try at once."""
 _READING = f"{_COMMON} -c statement_timeout=30s"
+
+
+_REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
+"""What is wrong with a value: SQLSTATE classes 22 and 23, and values larger than the database can take (54000)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,8 +67,10 @@ class Pool:
             max_lifetime=options.max_lifetime,
             max_idle=options.max_idle_time,
             timeout=options.wait,
+            reconnect_timeout=min(options.wait, _RECONNECT_SECONDS),
             open=False,
         )
+        self._checking = threading.Lock()
 
     def open(self) -> None:
         """Connect. Raises `DatastoreUnavailable`."""
@@ -78,16 +87,28 @@ class Pool:
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """A connection in a transaction that commits at the end of the block, or rolls back."""
+        used: Connection | None = None
         try:
             with self._pool.connection() as connection:
+                used = connection
                 yield connection
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except _REFUSALS as error:
             raise BadData(f"the database refused a value: {_sentence(error)}") from error
         except (psycopg.Error, PoolTimeout, PoolClosed) as error:
-            if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-                # Other connections are likely dead too; look at once instead of failing on each of them in turn.
-                self._pool.check()
+            if used is not None and used.closed:
+                self._look_at_others()
             raise DatastoreUnavailable(f"the database does not answer: {_sentence(error)}") from error
+
+    def _look_at_others(self) -> None:
+        """Other connections are likely dead too; look at once instead of failing on each of them in turn."""
+        if not self._checking.acquire(blocking=False):
+            return
+        try:
+            self._pool.check()
+        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+            log.debug("the other connections could not be checked: %s", error)
+        finally:
+            self._checking.release()
 
 
 def engine_pool(options: PoolOptions) -> Pool:
