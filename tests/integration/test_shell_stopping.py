@@ -152,6 +152,20 @@ def test_a_task_that_floods_its_log_can_be_stopped(runtime: ShellRuntime) -> Non
     assert started.stop() == "stopped"
 
 
+def test_a_log_that_can_not_be_written_ends_the_script(runtime: ShellRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = RecordedRun(TaskDefinition(run=f"echo pid $$; {STAYS}"))
+    seen: list[bytes] = []
+
+    def fail(data: bytes) -> None:
+        seen.append(data)
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(recorded.log, "write", fail)
+    with pytest.raises(ZeroDivisionError):
+        runtime.run(recorded.run)
+    wait_until(lambda: not any(is_alive(pid) for pid in pids_in(seen[0].decode())))
+
+
 def test_work_directories_are_empty_for_the_next_step(runtime: ShellRuntime, tmp_path: Path) -> None:
     for mess in ("mkdir -p a/b; touch a/b/c .hidden", "chmod 777 .", "mkdir x; chmod 000 x", "rm -rf $WORKDIR"):
         runtime.run(RecordedRun(TaskDefinition(run=mess)).run)
@@ -197,6 +211,17 @@ from torkd.runtime.shell import ShellOptions, ShellRuntime
 runtime = ShellRuntime(ShellOptions(node_id="n1", temp_dir=Path(sys.argv[1])))
 runtime.run(RecordedRun(TaskDefinition(run=sys.argv[2])).run)
 """
+
+
+def test_the_directories_of_other_programs_and_other_daemons_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "torkd-file").touch()
+    (tmp_path / "something-else").mkdir()
+    first = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
+    second = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
+    first.run(RecordedRun(TaskDefinition(run="true")).run)
+    second.close()
+    first.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["something-else", "torkd-file"]
 
 
 def test_what_a_killed_daemon_left_is_ended_before_the_next_one_starts(tmp_path: Path) -> None:

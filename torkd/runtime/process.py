@@ -31,6 +31,8 @@ TICK_SECONDS = 1.0
 """How often `on_tick` is called, the first time after this time: short scripts pay nothing for it."""
 _LAST_WORDS_SECONDS = 2.0
 """How long killed processes may take to disappear."""
+_MAX_LAST_READS = 32
+"""More than a pipe holds: whoever escaped and goes on printing must not hold up the end."""
 _SEARCH_AFTER_SECONDS = 0.05
 _WITHOUT_PIDFD_SECONDS = 0.02
 
@@ -82,8 +84,11 @@ class TaskProcess:
             while not watch.is_over(self._has_exited):
                 self._pass_on(watch, watch.wait(), sink)
             self._clean_up(watch, sink)
+        except BaseException:
+            self._kill_group()
+            kill_holders_of(self._lifeline)
+            raise
         finally:
-            self._kill_group()  # also when passing on failed
             code = self._process.wait()
             for fd in (self._output, self._lifeline, *([] if pid_fd is None else [pid_fd])):
                 os.close(fd)
@@ -108,19 +113,23 @@ class TaskProcess:
             if time.monotonic() - started > _SEARCH_AFTER_SECONDS:
                 kill_holders_of(self._lifeline)
         os.set_blocking(self._output, False)
-        while not watch.has_output_ended:
+        for _ in range(_MAX_LAST_READS):
+            if watch.has_output_ended:
+                return
             try:
                 self._pass_on(watch, True, sink)
             except BlockingIOError:
                 return
 
     def _has_exited(self) -> bool:
-        """Without reaping it: while it is a zombie nobody else can get its process group's number."""
+        """Without reaping it, where the system can: while it is a zombie nobody else can get its group's number."""
+        if not hasattr(os, "waitid"):
+            return self._process.poll() is not None
         return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _kill_group(self) -> None:
-        if self._process.returncode is None:
-            _signal_group(self._process.pid, signal.SIGKILL)
+        """The script is not reaped yet, so the number is still its group's."""
+        _signal_group(self._process.pid, signal.SIGKILL)
 
 
 def _start(

@@ -92,7 +92,7 @@ class ShellRuntime:
             flags = os.statvfs(self._area.path).f_flag
         except OSError as error:
             raise RuntimeFailure(f"the work directory {self._area.path} is gone: {error.strerror}") from error
-        if flags & os.ST_NOEXEC:
+        if flags & getattr(os, "ST_NOEXEC", 0):
             raise RuntimeFailure(
                 f"{self._options.temp_dir} is mounted noexec, so no script can run there "
                 "(right would be another mounts.temp.dir)"

@@ -3,7 +3,7 @@
 Making and removing a directory costs more than all the rest of a short step (on ext4, up to milliseconds), so a directory
 that a step leaves exactly as it found it, empty and with the same rights, serves again.
 
-The daemon holds a lock in its directory while it lives. A directory whose lock is free belongs to a daemon that was killed:
+The daemon holds a lock on its directory while it lives. A directory whose lock is free belongs to a daemon that was killed:
 its processes are ended and it is removed, before this daemon takes its first task.
 """
 
@@ -16,7 +16,6 @@ import os
 import shutil
 import stat
 import tempfile
-import time
 from pathlib import Path
 
 from tork.errors import RuntimeFailure
@@ -24,9 +23,6 @@ from torkd.runtime.identity import Identity
 from torkd.runtime.survivors import kill_heirs_of
 
 PREFIX = "torkd-"
-_LOCK = "lock"
-_UNLOCKED_IS_DEAD_SECONDS = 60.0
-"""A directory without a lock file may belong to a daemon that is just starting."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +35,7 @@ class WorkArea:
         self._free: list[Path] = []
         self._numbers = itertools.count(1)
         try:
-            self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{_safe(node_id)}-", dir=base.resolve()))
+            self.path, self._lock_fd = _make_locked(base.resolve(), f"{PREFIX}{_safe(node_id)}-")
         except OSError as error:
             raise RuntimeFailure(
                 f"no work directory can be made in {base}: {error.strerror} (right would be a directory that "
@@ -47,14 +43,12 @@ class WorkArea:
             ) from error
         if identity.is_switch:
             self.path.chmod(0o711)
-        self._lock_fd = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def take(self) -> Path:
         """An empty directory that belongs to the scripts' user and to nobody else. Raises `OSError`."""
         try:
             return self._free.pop()
-        except IndexError:
+        except IndexError:  # all are in use
             path = self.path / str(next(self._numbers))
         path.mkdir(mode=0o700)
         self._identity.give(path)
@@ -100,37 +94,45 @@ def remove_tree(path: Path) -> None:
             _LOG.warning("the work directory %s could not be removed", path)
 
 
-def _reap(path: Path) -> bool:
+def _make_locked(base: Path, prefix: str) -> tuple[Path, int]:
+    """A new directory and the descriptor that locks it. (Cleaners of /tmp leave a locked directory alone, too.)"""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+        lock_fd = _lock(path)
+        if lock_fd is not None and path.exists():
+            return path, lock_fd
+        if lock_fd is not None:  # another daemon that starts took it for a leftover, in the moment before it was locked
+            os.close(lock_fd)
+
+
+def _lock(path: Path) -> int | None:
+    """Lock a directory of our own; None when somebody holds it, or it is not ours, or gone."""
     try:
-        if path.lstat().st_uid != os.geteuid():
-            return False
-        lock_fd = os.open(path / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return _reap_unlocked(path)
+        lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return False
+        return None
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError:
+        os.close(lock_fd)
+        return None
+    if os.fstat(lock_fd).st_uid != os.geteuid():
+        os.close(lock_fd)
+        return None
+    return lock_fd
+
+
+def _reap(path: Path) -> bool:
+    lock_fd = _lock(path)
+    if lock_fd is None:
         return False
-    else:
+    try:
         killed = kill_heirs_of("WORKDIR", f"{path.resolve()}/")
         if killed:
             _LOG.warning("ended %d processes that a killed daemon left in %s", killed, path)
         remove_tree(path)
-        return True
     finally:
         os.close(lock_fd)
-
-
-def _reap_unlocked(path: Path) -> bool:
-    try:
-        age_seconds = time.time() - path.lstat().st_mtime
-    except OSError:
-        return False
-    if age_seconds < _UNLOCKED_IS_DEAD_SECONDS:
-        return False
-    remove_tree(path)
     return True
 
 

@@ -129,7 +129,7 @@ class Executor:
             },
         )
         try:
-            return _Ending(RunOutcome.COMPLETED, result=self.runtime.run(task_run).replace("\0", ""))
+            return _Ending(RunOutcome.COMPLETED, result=_storable(self.runtime.run(task_run)))
         finally:
             if timer is not None:
                 self.deadlines.cancel(timer)
@@ -183,10 +183,15 @@ def _unstarted(run: Run) -> _Ending:
 
 
 def _failed(run: Run, log: RunLog, error: RuntimeFailure) -> _Ending:
-    text = log.masker.mask(str(error)).replace("\0", "\ufffd")
+    text = _storable(log.masker.mask(str(error)))
     if isinstance(error, TaskStopped) and run.stop.reason is StopReason.DRAINED:
         return _Ending(RunOutcome.HANDED_BACK, error=text)
     return _Ending(RunOutcome.FAILED, error=text)
+
+
+def _storable(text: str) -> str:
+    """Without what neither JSON nor the database takes, whatever runtime it comes from."""
+    return text.replace("\0", "") if text.isascii() else text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def _acknowledge(delivery: TaskDelivery) -> None:

@@ -48,12 +48,13 @@ class Heart:
         """Why tasks can't be run now, if so."""
         self._threads = [
             threading.Thread(target=self._watch_health, name="worker-health", daemon=True),
-            threading.Thread(target=self._beat, name="worker-heartbeat", daemon=True),
+            threading.Thread(target=self._beat_on, name="worker-heartbeat", daemon=True),
         ]
 
     def start(self) -> None:
-        """Begin, with a heartbeat at once."""
+        """Begin. The first heartbeat is sent before this returns, so that the lease is known when the first claim is."""
         psutil.cpu_percent()  # the first call has nothing to compare with
+        self._beat()
         for thread in self._threads:
             thread.start()
 
@@ -81,24 +82,25 @@ class Heart:
             version=options.version,
         )
 
+    def _beat_on(self) -> None:
+        while not self._closing.wait(self._options.heartbeat_seconds):
+            self._beat()
+
     def _beat(self) -> None:
-        while True:
-            try:
-                # The running ones are read first: a run that ends in between is named twice, never left out.
-                running = self._runs.references()
-                heartbeat = Heartbeat(
-                    node=self.node(),
-                    lease_id=self._lease_id,
-                    running=running,
-                    unacknowledged=self._reporter.to_repeat(),
-                )
-                self._broker.publish_events([heartbeat])
-            except BrokerUnavailable as error:
-                _LOG.warning("a heartbeat could not be sent: %s", error)
-            except Exception:  # noqa: BLE001 -- without heartbeats the worker would lose its tasks
-                _LOG.exception("a heartbeat failed")
-            if self._closing.wait(self._options.heartbeat_seconds):
-                return
+        try:
+            # The running ones are read first: a run that ends in between is named twice, never left out.
+            running = self._runs.references()
+            heartbeat = Heartbeat(
+                node=self.node(),
+                lease_id=self._lease_id,
+                running=running,
+                unacknowledged=self._reporter.to_repeat(),
+            )
+            self._broker.publish_events([heartbeat])
+        except BrokerUnavailable as error:
+            _LOG.warning("a heartbeat could not be sent: %s", error)
+        except Exception:  # noqa: BLE001 -- without heartbeats the worker would lose its tasks
+            _LOG.exception("a heartbeat failed")
 
     def _watch_health(self) -> None:
         while True:

@@ -9,6 +9,7 @@ import pytest
 from tests.support.messages import a_task_message
 from tests.support.waiting import wait_until
 from tests.support.workers import NODE_ID, WorkerUnderTest
+from tork.errors import RuntimeFailure
 from tork.node import Queue
 from tork.task import AuxTask, Limits, TaskDefinition
 from torkd.broker.messages import (
@@ -110,6 +111,21 @@ def test_even_an_exit_of_the_runtime_does_not_cost_the_slot(start: Start) -> Non
     send(worker, task_id="t1")
     send(worker, task_id="t2")
     wait_until(lambda: len(worker.of(RunEnded)) == 2)
+
+
+def test_text_that_could_not_be_stored_is_made_harmless(start: Start) -> None:
+    def answer(run: TaskRun) -> str:
+        if run.task_id == "t1":
+            return "a\0b\ud800"
+        raise RuntimeFailure("c\0d\ud800")
+
+    worker = start(FakeRuntime(answer))
+    send(worker, task_id="t1")
+    send(worker, task_id="t2")
+    wait_until(lambda: len(worker.of(RunEnded)) == 2)
+    first, second = sorted(worker.of(RunEnded), key=lambda report: report.task_id)
+    assert first.result == "ab?"
+    assert second.error == "cd?"
 
 
 @pytest.mark.parametrize("timeout", ["50ms", "0.05s"])

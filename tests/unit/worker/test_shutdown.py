@@ -117,6 +117,15 @@ def test_slots_change_while_tasks_run(start: Start) -> None:
     wait_until(lambda: (figures(worker, "gpu").subscribers, figures(worker).subscribers) == (1, 1))
 
 
+def test_the_first_heartbeat_is_sent_before_anything_is_taken(start: Start) -> None:
+    worker = start(heartbeat_seconds=300.0)
+    wait_until(lambda: worker.of(Heartbeat))
+    send(worker)
+    wait_until(lambda: worker.of(RunEnded))
+    kinds = [type(message) for message in worker.heard]
+    assert kinds.index(Heartbeat) < kinds.index(RunClaimed)
+
+
 def test_the_slots_of_a_queue_run_side_by_side(start: Start) -> None:
     runtime = FakeRuntime()
     worker = start(runtime, queues={"default": 3})
