@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -214,14 +215,21 @@ runtime.run(RecordedRun(TaskDefinition(run=sys.argv[2])).run)
 
 
 def test_the_directories_of_other_programs_and_other_daemons_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "torkd-file").touch()
-    (tmp_path / "something-else").mkdir()
+    (tmp_path / "torkd-work-file").touch()
+    for name in ("something-else", "torkd-data", "torkd-work-by-hand"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
     first = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
     second = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
     first.run(RecordedRun(TaskDefinition(run="true")).run)
     second.close()
     first.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["something-else", "torkd-file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "something-else",
+        "torkd-data",
+        "torkd-work-by-hand",
+        "torkd-work-file",
+    ]
 
 
 def test_what_a_killed_daemon_left_is_ended_before_the_next_one_starts(tmp_path: Path) -> None:

@@ -22,7 +22,9 @@ from tork.errors import RuntimeFailure
 from torkd.runtime.identity import Identity
 from torkd.runtime.survivors import kill_heirs_of
 
-PREFIX = "torkd-"
+PREFIX = "torkd-work-"
+_MARK = ".torkd-work-area"
+"""Only a directory with this file in it is ever removed as a leftover, whatever else is called like ours."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,35 +97,36 @@ def remove_tree(path: Path) -> None:
 
 
 def _make_locked(base: Path, prefix: str) -> tuple[Path, int]:
-    """A new directory and the descriptor that locks it. (Cleaners of /tmp leave a locked directory alone, too.)"""
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-        lock_fd = _lock(path)
-        if lock_fd is not None and path.exists():
-            return path, lock_fd
-        if lock_fd is not None:  # another daemon that starts took it for a leftover, in the moment before it was locked
-            os.close(lock_fd)
+    """A new directory and the descriptor that locks it. It is marked last: nobody removes it before it is locked."""
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+    lock_fd = _open_directory(path)
+    fcntl.flock(lock_fd, fcntl.LOCK_EX)  # cleaners of /tmp leave a locked directory alone, too
+    (path / _MARK).touch()
+    return path, lock_fd
 
 
-def _lock(path: Path) -> int | None:
-    """Lock a directory of our own; None when somebody holds it, or it is not ours, or gone."""
+def _open_directory(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _lock_leftover(path: Path) -> int | None:
+    """Lock a marked directory of our own that nobody holds; None for any other."""
     try:
-        lock_fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock_fd = _open_directory(path)
     except OSError:
         return None
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(lock_fd).st_uid == os.geteuid() and (path / _MARK).is_file():
+            return lock_fd
     except OSError:
-        os.close(lock_fd)
-        return None
-    if os.fstat(lock_fd).st_uid != os.geteuid():
-        os.close(lock_fd)
-        return None
-    return lock_fd
+        _LOG.debug("%s is in use", path)
+    os.close(lock_fd)
+    return None
 
 
 def _reap(path: Path) -> bool:
-    lock_fd = _lock(path)
+    lock_fd = _lock_leftover(path)
     if lock_fd is None:
         return False
     try:
