@@ -37,7 +37,7 @@ class Fault:
 
     path: str
     action: str
-    """`status`, `drop` (no answer), `cut` (within the stream), `close` (a stream's clean end), `stall` (silence)."""
+    """`status`, `drop` (no answer); of a stream `cut`, `close` (its clean end), `stall` (silence), `reset` (and silence)."""
 
     times: int = 1
     status: int = 502
@@ -348,8 +348,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _break_stream(self, fault: Fault) -> None:
         if fault.action == "close":
             self.wfile.write(b"0\r\n\r\n")
-        else:
-            self._misbehave(fault)
+            return
+        if fault.action == "reset":
+            event = b"event: reset\ndata: {}\n\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self._stall()
+        self._misbehave(fault)
 
     def _events_after(self, job_id: str, is_log: bool, position: int) -> list[tuple[int, str, Any]]:
         with self.api.changed:

@@ -164,8 +164,9 @@ def test_a_server_that_stays_away_during_the_wait_is_5_and_says_unknown(
     assert "unknown" in ran.err
 
 
-def test_a_page_that_is_not_the_api_is_5(fake_api: FakeApi, torkctl: Torkctl) -> None:
-    fake_api.fail("/jobs", "status", status=200, body=b"<html>welcome</html>", times=9)
+@pytest.mark.parametrize("status", [200, 302, 404])
+def test_a_page_that_is_not_the_api_is_5(fake_api: FakeApi, torkctl: Torkctl, status: int) -> None:
+    fake_api.fail("/jobs", "status", status=status, body=b"<html>welcome</html>", times=9)
     assert torkctl("list", "--retry-for", "0s").code == 5
 
 

@@ -127,6 +127,42 @@ def test_a_stream_resumes_after_the_last_part_it_handed_on(fake_api: FakeApi, to
     assert resumed == [None, "12"]
 
 
+def test_a_log_without_streams_is_read_until_the_job_has_ended(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.has_streams = False
+    fake_api.add_job(JOB)
+    fake_api.log(JOB, "early\n")
+
+    def work() -> None:
+        wait_until(lambda: len(fake_api.requests_to("/log")) >= 2)
+        fake_api.log(JOB, "late\n")
+        fake_api.end(JOB)
+
+    with meanwhile(work):
+        assert torkctl("logs", "-f", JOB).out.splitlines() == ["early", "late"]
+
+
+def test_a_stream_that_can_not_resume_is_read_again_without_repeating(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    _print_all(fake_api, JOB)
+    fake_api.end(JOB)
+    fake_api.fail("/log/stream", "reset", after_events=6)
+    assert torkctl("logs", "-f", JOB).out.splitlines() == LINES
+    assert [request.headers.get("last-event-id") for request in fake_api.requests_to("/log/stream")] == [None, None]
+
+
+def test_a_job_whose_stream_can_not_resume_is_asked_for_again(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    fake_api.fail("/events", "reset", after_events=1)
+
+    def end() -> None:
+        wait_until(lambda: len(fake_api.requests_to("/events")) == 2)
+        fake_api.end(JOB)
+
+    with meanwhile(end):
+        assert torkctl("wait", JOB).code == 0
+    assert [request.headers.get("last-event-id") for request in fake_api.requests_to("/events")] == [None, None]
+
+
 def test_a_silent_stream_is_taken_for_dead_and_opened_again(fake_api: FakeApi) -> None:
     fake_api.add_job(JOB)
     _print_all(fake_api, JOB)
