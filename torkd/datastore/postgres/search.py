@@ -20,6 +20,8 @@ from torkd.datastore.protocol import JobQuery
 _SQL = load_statements("job_search.sql")
 _ALL_STATES = [state.value for state in JobState]
 _HIGHEST = "\U0010ffff"
+_OF_THE_ROW = frozenset({"has_state", "has_prefix"})
+# conditions that the table of jobs answers alone
 
 
 @dataclass(slots=True)
@@ -32,11 +34,16 @@ class Search:
 
     def find(self) -> str:
         """The statement that finds a page of ids; binds `size` and `offset` too."""
-        return "\n".join([_SQL.find, *self._filters(), _SQL.newest_first])
+        head = _SQL.find_by_details if self._needs_details() else _SQL.find
+        return "\n".join([head, *self._filters(), _SQL.newest_first])
 
     def count(self) -> str:
         """The statement that counts; binds `limit` too."""
-        return "\n".join([_SQL.count, *self._filters(), _SQL.at_most])
+        head = _SQL.count_by_details if self._needs_details() else _SQL.count
+        return "\n".join([head, *self._filters(), _SQL.at_most])
+
+    def _needs_details(self) -> bool:
+        return not _OF_THE_ROW.issuperset(self.conditions)
 
     def _filters(self) -> list[str]:
         return [f"AND {_SQL[name]}" for name in self.conditions]

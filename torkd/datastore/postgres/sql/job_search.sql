@@ -9,6 +9,10 @@ SELECT q.query::text AS query,
 
 -- name: find
 -- Head: the ids of the jobs that match.
+SELECT j.id FROM jobs j WHERE true
+
+-- name: find_by_details
+-- Head: as `find`, for conditions on what never changes.
 SELECT j.id FROM jobs j JOIN job_details d ON d.job_id = j.id WHERE true
 
 -- name: newest_first
@@ -17,6 +21,10 @@ ORDER BY j.created_at DESC, j.id DESC LIMIT %(size)s OFFSET %(offset)s
 
 -- name: count
 -- Head: how many jobs match.
+SELECT count(*) AS total FROM (SELECT FROM jobs j WHERE true
+
+-- name: count_by_details
+-- Head: as `count`, for conditions on what never changes.
 SELECT count(*) AS total FROM (SELECT FROM jobs j JOIN job_details d ON d.job_id = j.id WHERE true
 
 -- name: at_most
