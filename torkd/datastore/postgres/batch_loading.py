@@ -88,7 +88,10 @@ def load(connection: Connection, events: Sequence[EngineEvent], *, wait: bool) -
         # A root that is neither locked nor there was deleted, and its events with it; the others are somebody else's now.
         there = connection.execute(SQL.which_exist, {"jobs": text_array(gone)})
         view.skipped_roots = {root for (root,) in there.fetchall()}
-    _load_second(connection, view, _what_else(view, stored))
+    _note_ends(view, [task.job_id for event in stored if (task := _ended_at_the_top(view, event))])
+    second = _what_else(view, stored)
+    _load_second(connection, view, second)
+    _note_ends(view, second.steps)
     return view
 
 
@@ -100,6 +103,20 @@ def text_array(values: Iterable[str]) -> str:
 
 def _is_completion(event: EngineEvent) -> TypeGuard[RunEnded]:
     return isinstance(event, RunEnded) and event.outcome is RunOutcome.COMPLETED
+
+
+def _ended_at_the_top(view: View, event: EngineEvent) -> TaskRow | None:
+    """The task of the event, if `load` read the step after it."""
+    task = view.tasks.get(event.task_id) if _is_completion(event) else None
+    return task if task is not None and task.parent_id is None else None
+
+
+def _note_ends(view: View, job_ids: Iterable[str]) -> None:
+    """A job without an output has no row after its last step. Only for jobs whose next step was asked for."""
+    for job_id in job_ids:
+        job = view.jobs.get(job_id)
+        if job is not None and job.position == job.task_count:
+            view.steps.setdefault((job.id, job.position + 1), Step())
 
 
 def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> None:
@@ -120,10 +137,6 @@ def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> No
             case "context":
                 context.append(_decode_context_row(document))
     _add_steps(view, steps, context)
-    # A job without an output has no row after its last step.
-    for job in view.jobs.values():
-        if job.position == job.task_count:
-            view.steps.setdefault((job.id, job.position + 1), Step())
 
 
 def _what_else(view: View, events: Sequence[EngineEvent]) -> _Second:
