@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.api_fakes import a_job, a_task, ended, events_of
-from tork.errors import DatastoreUnavailable
+from tork.errors import BrokerUnavailable, DatastoreUnavailable
 from tork.job import JobState
 from tork.task import TaskState
 from torkd.api.showing import Showing
@@ -184,3 +184,29 @@ def test_a_doorbell_wakes_only_whom_it_concerns(api: Api, showing: Showing) -> N
     api.reading.print("j1", "t2", 1, "x")
     assert woken == []
     doorbell.close()
+
+
+def test_whoever_waits_in_a_thread_stops_with_the_doorbell(api: Api) -> None:
+    import threading
+
+    api.reading.put(a_job())
+    bodies: list[bytes] = []
+    follower = threading.Thread(target=lambda: bodies.append(api.get("/jobs/j1/events").content))
+    follower.start()
+    limit = 2000
+    while not api.reading.reads and limit:
+        limit -= 1
+        follower.join(0.01)
+    api.streams.close()
+    follower.join(10)
+    assert [kind for kind, _, _ in events_of(bodies[0])] == ["job"]
+
+
+def test_a_broker_that_is_away_is_told_before_the_stream_begins(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(listener: object) -> None:
+        raise BrokerUnavailable("the broker does not answer")
+
+    api.reading.put(a_job())
+    monkeypatch.setattr(api.broker, "subscribe", refuse)
+    answer = api.get("/jobs/j1/events")
+    assert (answer.status_code, answer.json) == (503, {"message": "the broker does not answer"})

@@ -64,6 +64,9 @@ def follow(feed: Feed, doorbell: Doorbell) -> Iterator[Told]:
                 return
             if told.again_in != 0:
                 rung.wait(_CHECK_SECONDS if told.again_in is None else told.again_in)
+            if doorbell.closed:
+                yield feed.farewell()
+                return
 
 
 def _read(feed: Feed) -> Told:

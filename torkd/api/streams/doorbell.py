@@ -30,6 +30,8 @@ class Doorbell:
         self._lock = threading.Lock()
         self._listening: dict[str, dict[Feed, Wake]] = defaultdict(dict)
         self._subscription: Subscription | None = None
+        self.closed = False
+        """Whether nobody is woken any more: whoever waits shall stop."""
 
     def subscribe(self) -> None:
         """Listen to the broker, if that is not done yet. Raises `BrokerUnavailable`."""
@@ -90,10 +92,12 @@ class Doorbell:
             self._job_touched(job_id, version, self._of(job_id))
 
     def close(self) -> None:
-        """Hear no more."""
+        """Hear no more. Everybody is woken a last time."""
         with self._lock:
+            self.closed = True
             subscription, self._subscription = self._subscription, None
-            self._listening.clear()
+        for _, wake in self._all():
+            wake()
         if subscription is not None:
             subscription.close()
 

@@ -47,6 +47,9 @@ class StreamHub:
         for end in (self._wake_reader, self._wake_writer):
             os.set_blocking(end, False)
         self._stopping = False
+        self._tick_at = self._check_at = 0.0
+        self._soon: set[Connection] = set()
+        """What has something due before the next tick."""
 
     def answer(self, req: falcon.Request, resp: falcon.Response, feed: Feed) -> None:
         """Make the feed the response: a stream, or an answer that is awaited. Refused when there are too many."""
@@ -101,6 +104,8 @@ class StreamHub:
             self._to_read.put(None)
         for thread in threads:
             thread.join(timeout=5)
+        if not threads:
+            self._selector.close()
         self._doorbell.close()
 
     def _start_threads(self) -> None:
@@ -130,7 +135,10 @@ class StreamHub:
 
     def _read_feeds(self) -> None:
         while (work := self._to_read.get()) is not None:
-            work()
+            try:
+                work()
+            except Exception:
+                log.exception("a stream could not be served")
 
     def _read(self, connection: Connection) -> None:
         if not connection.begin_reading():
@@ -150,23 +158,29 @@ class StreamHub:
         connection.deliver(told, took=now - started, now=now)
 
     def _watch(self) -> None:
-        tick_at = check_at = 0.0
-        soon: set[Connection] = set()
         while not self._stopping:
-            now = time.monotonic()
-            if now >= tick_at:
-                tick_at = now + _TICK_SECONDS
-                soon = set(self._connections)
-            if now >= check_at:
-                check_at = now + CHECK_SECONDS
-                self._to_read.put(self._doorbell.check_versions)
-            soon = self._tick(soon, now)
-            waits = [tick_at - now, *(wait for c in soon if (wait := c.wait_seconds(now)) is not None)]
-            soon |= self._wait(max(min(waits), 0.0))
+            try:
+                self._watch_once()
+            except Exception:
+                log.exception("the streams could not be looked after")
+                time.sleep(_RETRY_SECONDS)
         for connection in list(self._connections):
             connection.leave(time.monotonic())
             self._drop(connection)
         self._selector.close()
+
+    def _watch_once(self) -> None:
+        """One round: what is due, then what the sockets say."""
+        now = time.monotonic()
+        if now >= self._tick_at:
+            self._tick_at = now + _TICK_SECONDS
+            self._soon = set(self._connections)
+        if now >= self._check_at:
+            self._check_at = now + CHECK_SECONDS
+            self._to_read.put(self._doorbell.check_versions)
+        self._soon = self._tick(self._soon, now)
+        waits = [self._tick_at - now, *(wait for c in self._soon if (wait := c.wait_seconds(now)) is not None)]
+        self._soon |= self._wait(max(min(waits), 0.0))
 
     def _tick(self, connections: set[Connection], now: float) -> set[Connection]:
         """Look at these connections; those that have something due before the next tick are returned."""
