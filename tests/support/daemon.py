@@ -25,14 +25,21 @@ from tests.support.waiting import wait_until
 class Daemon:
     """One daemon after the other on the same data: `start`, `kill`, `start` again."""
 
-    def __init__(self, settings: Mapping[str, str] | None = None, command: tuple[str, ...] = ("-m", "torkd")) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-m", "torkd"),
+        *,
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        """`settings` are environment variables; `prefix` goes before the command, such as `setpriv …`."""
         self.base = Path(tempfile.mkdtemp(prefix="torkd-test-", dir=room()))
         self.base.chmod(0o711)
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.log = self.base / "torkd.log"
-        self._command = command
-        self._environment = {
+        self._command = (*prefix, sys.executable, *command, "run", "standalone")
+        self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
@@ -70,8 +77,8 @@ class Daemon:
         """Start it, and wait until it is UP."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._command, "run", "standalone"],
-                env=self._environment,
+                self._command,
+                env=self.environment,
                 cwd=self.base,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -158,18 +165,31 @@ class Daemon:
         wait_until(lambda: self.job(job_id)["state"] in ended, timeout=within, describe=self.told)
         return self.job(job_id)
 
-    def torkctl(self, *arguments: str, within: float = 60) -> subprocess.CompletedProcess[str]:
+    def children(self, kind: str) -> list[psutil.Process]:
+        """Its processes of one kind: `server` (gunicorn's child, which has the engine) or `postgres` (the postmaster)."""
+        if kind == "server":
+            return psutil.Process(self.process.pid).children()
+        return [process for process in self.processes() if process.name() == "postgres" and "-D" in process.cmdline()]
+
+    def torkctl(
+        self, *arguments: str, within: float = 60, stdin: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command line against this daemon."""
+        feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if stdin is None else {"input": stdin}
         return subprocess.run(
             [sys.executable, "-m", "torkctl", *arguments],
-            env={
-                **{name: self._environment[name] for name in ("PATH", "LANG")},
-                "HOME": str(self.base),
-                "TORK_CLIENT_ENDPOINT": self.endpoint,
-            },
+            env=self.client_environment(),
             capture_output=True,
             text=True,
             timeout=within,
             check=False,
-            stdin=subprocess.DEVNULL,
+            **feed,
         )
+
+    def client_environment(self) -> dict[str, str]:
+        """What a command line needs to talk to this daemon."""
+        return {
+            **{name: self.environment[name] for name in ("PATH", "LANG")},
+            "HOME": str(self.base),
+            "TORK_CLIENT_ENDPOINT": self.endpoint,
+        }
