@@ -76,7 +76,7 @@ class ClientProcess:
     def _collect(self, stream: IO[str], lines: list[str]) -> threading.Thread:
         def read() -> None:
             for line in stream:
-                lines.append(line.rstrip("\n"))
+                lines.append(line.rstrip("\n"))  # noqa: PERF401 extend() would show them at the end only
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ import psutil
 
 from tests.support.postgres import free_port, room
 from tests.support.waiting import wait_until
+
+KEEPER = "keeper.py"
 
 
 class Daemon:
@@ -64,6 +67,11 @@ class Daemon:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._kill(keep_the_database=True)
+        # Without its starter the database ends by itself, and in order: a killed one leaves shared memory behind.
+        deadline = time.monotonic() + 10
+        while self.processes() and time.monotonic() < deadline:
+            time.sleep(0.01)
         self.kill()
         shutil.rmtree(self.base, ignore_errors=True)
 
@@ -103,16 +111,20 @@ class Daemon:
 
     def kill(self) -> None:
         """kill -9 of everything it has started, the database's keeper included."""
-        if self._process is None:
-            return
-        for process in self.processes():
-            try:
-                process.send_signal(signal.SIGKILL)
-            except psutil.NoSuchProcess:
-                continue
-        self._process.wait(timeout=10)
+        self._kill(keep_the_database=False)
         self._process = None
         wait_until(lambda: not self.processes(), timeout=10, describe=lambda: str(self.processes()))
+
+    def _kill(self, *, keep_the_database: bool) -> None:
+        for process in self.processes():
+            try:
+                is_database = process.name() == "postgres" or KEEPER in " ".join(process.cmdline())
+                if not (keep_the_database and is_database):
+                    process.send_signal(signal.SIGKILL)
+            except psutil.NoSuchProcess:
+                continue
+        if self._process is not None:
+            self._process.wait(timeout=10)
 
     def processes(self) -> list[psutil.Process]:
         """Everything that has to do with this daemon: its tree, and whatever mentions or works in its directory."""

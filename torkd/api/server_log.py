@@ -25,6 +25,9 @@ class ServerLog(Logger):
         """Requests are logged by the API itself."""
         return False
 
+    def debug(self, msg: object, *args: object, **kwargs: Any) -> None:
+        """Its configuration and its signals are no news, and `debug` is the default level."""
+
     def info(self, msg: object, *args: object, **kwargs: Any) -> None:
         self.error_log.debug(msg, *args, **kwargs)
 

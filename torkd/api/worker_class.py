@@ -92,8 +92,12 @@ class StreamingWorker(ThreadWorker):
         application: Any = self.app
         try:
             self.served = application.start()
-        except TorkError as error:
-            self._tell(str(error).replace("\n", " ").encode() + b"\n")
+        except Exception as error:
+            sentence = str(error)
+            if not isinstance(error, TorkError):
+                log.exception("the start failed unexpectedly")
+                sentence = f"can't start: {type(error).__name__}: {error} (the log before this line says where)"
+            self._tell(" ".join(sentence.split()).encode() + b"\n")
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
         self.wsgi = self.served.app
 
