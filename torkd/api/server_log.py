@@ -14,7 +14,7 @@ _EXPECTED = ("Shutting down", "Reason: ")
 
 
 class ServerLog(Logger):
-    """Its `info` is our `debug`. The start and the end of the daemon are told by those who know what they mean."""
+    """Only what is wrong. The start and the end of the daemon are told by those who know what they mean."""
 
     def setup(self, cfg: Config) -> None:
         self.cfg = cfg
@@ -29,10 +29,8 @@ class ServerLog(Logger):
         """Its configuration and its signals are no news, and `debug` is the default level."""
 
     def info(self, msg: object, *args: object, **kwargs: Any) -> None:
-        self.error_log.debug(msg, *args, **kwargs)
+        """That it starts, listens and stops is told by those who know what it means."""
 
     def error(self, msg: object, *args: object, **kwargs: Any) -> None:
-        if str(msg).startswith(_EXPECTED) or Arbiter.WORKER_BOOT_ERROR in args:
-            self.error_log.debug(msg, *args, **kwargs)
-        else:
+        if not str(msg).startswith(_EXPECTED) and Arbiter.WORKER_BOOT_ERROR not in args:
             self.error_log.error(msg, *args, **kwargs)
