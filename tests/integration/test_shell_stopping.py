@@ -139,6 +139,17 @@ def test_a_script_that_is_suspended_can_clean_up_too(runtime: ShellRuntime) -> N
     assert started.recorded.log.text.endswith("cleaned\n")
 
 
+def test_a_process_in_a_group_of_its_own_is_asked_to_end_too(tmp_path: Path) -> None:
+    patient = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path, grace_seconds=300.0))
+    started = Started(
+        patient, "timeout 300 bash -c 'trap \"echo cleaned; exit\" TERM; echo pid $$; while :; do sleep 0.05; done'"
+    )
+    started.wait_for_pids(1)
+    assert started.stop() == "stopped"
+    assert "cleaned" in started.recorded.log.text
+    patient.close()
+
+
 def test_children_have_the_grace_too_when_the_script_ends_before_them(runtime: ShellRuntime) -> None:
     child = "trap 'sleep 0.1; echo cleaned; exit 0' TERM; echo pid $BASHPID; while :; do sleep 0.02; done"
     started = Started(runtime, f"( {child} ) & wait")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from torkd.runtime.identity import Identity
 from torkd.runtime.protocol import LogSink
-from torkd.runtime.survivors import kill_holders_of
+from torkd.runtime.survivors import signal_holders_of
 
 NO_SCRIPT_IS_OPEN = threading.Lock()
 """Held while a script is written and while a process is started. A process that starts while a script is open for writing
@@ -79,14 +79,14 @@ class TaskProcess:
         """Pass on what it prints until it ends. It is ended when `wake_fd` becomes readable or the time limit is over."""
         pid_fd = _open_pid_fd(self._process.pid)
         try:
-            watch = _Watch(self._process.pid, pid_fd, wake_fd, grace_seconds, time_limit, on_tick)
-            watch.output, watch.lifeline = self._output, self._lifeline
+            fds = _Descriptors(self._output, self._lifeline, wake_fd, pid_fd)
+            watch = _Watch(self._process.pid, fds, grace_seconds, time_limit, on_tick)
             while not watch.is_over(self._has_exited):
                 self._pass_on(watch, watch.wait(), sink)
             self._clean_up(watch, sink)
         except BaseException:
             self._kill_group()
-            kill_holders_of(self._lifeline)
+            signal_holders_of(self._lifeline, signal.SIGKILL)
             raise
         finally:
             code = self._process.wait()
@@ -111,7 +111,7 @@ class TaskProcess:
         while watch.anyone_left() and time.monotonic() - started < _LAST_WORDS_SECONDS:
             self._pass_on(watch, watch.wait_for_last_words(_SEARCH_AFTER_SECONDS), sink)
             if time.monotonic() - started > _SEARCH_AFTER_SECONDS:
-                kill_holders_of(self._lifeline)
+                signal_holders_of(self._lifeline, signal.SIGKILL)
         os.set_blocking(self._output, False)
         for _ in range(_MAX_LAST_READS):
             if watch.has_output_ended:
@@ -152,20 +152,29 @@ def _start(
         )
 
 
+@dataclass(frozen=True)
+class _Descriptors:
+    """What is polled: the output, the lifeline, the wish to stop, the end of the script."""
+
+    output: int
+    lifeline: int
+    wake: int
+    pid: int | None
+
+
 class _Watch:
     """What a process is watched for: output, exit, the wish to stop it, time limit, grace, ticks."""
 
     def __init__(
         self,
         pid: int,
-        pid_fd: int | None,
-        wake_fd: int,
+        fds: _Descriptors,
         grace_seconds: float,
         time_limit: float | None,
         on_tick: Callable[[], None],
     ) -> None:
         now = time.monotonic()
-        self._pid, self._pid_fd, self._wake_fd = pid, pid_fd, wake_fd
+        self._pid, self._fds = pid, fds
         self._grace_seconds, self._on_tick = grace_seconds, on_tick
         self._limit_at = None if time_limit is None else now + time_limit
         self._tick_at = now + TICK_SECONDS
@@ -176,28 +185,27 @@ class _Watch:
         self.has_output_ended = False
         self._leader_gone = False
         self._all_gone = False
-        self.output = self.lifeline = -1
         self._poll: select.poll | None = None
 
     def wait(self) -> bool:
         """Wait for something to happen and deal with it. Whether there is output to read."""
         poll = self._poll or self._open_poll()
         events = dict(poll.poll(self._milliseconds()))
-        if self._pid_fd in events:
+        if self._fds.pid in events:
             self._leader_gone = True
-            poll.unregister(self._pid_fd)
-        if self.lifeline in events:
+            poll.unregister(self._fds.pid)
+        if self._fds.lifeline in events:
             self._all_gone = True
-            poll.unregister(self.lifeline)
-        if self._wake_fd in events:
-            poll.unregister(self._wake_fd)
+            poll.unregister(self._fds.lifeline)
+        if self._fds.wake in events:
+            poll.unregister(self._fds.wake)
             self._terminate()
         self._look_at_the_clock()
-        return self.output in events
+        return self._fds.output in events
 
     def is_over(self, has_exited: Callable[[], bool]) -> bool:
         """Whether the script has ended; one that we stop has its grace for everything it started."""
-        if not self._leader_gone and self._pid_fd is None:
+        if not self._leader_gone and self._fds.pid is None:
             self._leader_gone = has_exited()
         return self._leader_gone and (self.kill_at is None or self._was_killed or self._all_gone)
 
@@ -208,26 +216,26 @@ class _Watch:
     def wait_for_last_words(self, seconds: float) -> bool:
         """Whether there is output to read; waits for that or for the end of everyone."""
         poll = select.poll()
-        poll.register(self.lifeline, 0)
+        poll.register(self._fds.lifeline, 0)
         if not self.has_output_ended:
-            poll.register(self.output, select.POLLIN)
+            poll.register(self._fds.output, select.POLLIN)
         events = dict(poll.poll(seconds * 1000))
-        self._all_gone = self.lifeline in events
-        return self.output in events
+        self._all_gone = self._fds.lifeline in events
+        return self._fds.output in events
 
     def output_has_ended(self) -> None:
         """Nobody can print any more."""
         self.has_output_ended = True
         if self._poll is not None:
-            self._poll.unregister(self.output)
+            self._poll.unregister(self._fds.output)
 
     def _open_poll(self) -> select.poll:
         self._poll = poll = select.poll()
-        poll.register(self.output, select.POLLIN)
-        poll.register(self.lifeline, 0)  # hanging up is always told
-        poll.register(self._wake_fd, select.POLLIN)
-        if self._pid_fd is not None:
-            poll.register(self._pid_fd, select.POLLIN)
+        poll.register(self._fds.output, select.POLLIN)
+        poll.register(self._fds.lifeline, 0)  # hanging up is always told
+        poll.register(self._fds.wake, select.POLLIN)
+        if self._fds.pid is not None:
+            poll.register(self._fds.pid, select.POLLIN)
         return poll
 
     def _milliseconds(self) -> float:
@@ -237,7 +245,7 @@ class _Watch:
         if self.kill_at is not None and not self._was_killed:
             due.append(self.kill_at)
         seconds = max(min(due) - time.monotonic(), 0.0)
-        if self._pid_fd is None:
+        if self._fds.pid is None:
             seconds = min(seconds, _WITHOUT_PIDFD_SECONDS)
         return seconds * 1000 + 1
 
@@ -258,6 +266,7 @@ class _Watch:
             self.kill_at = time.monotonic() + self._grace_seconds
             _signal_group(self._pid, signal.SIGTERM)
             _signal_group(self._pid, signal.SIGCONT)  # a stopped process could not even end
+            signal_holders_of(self._fds.lifeline, signal.SIGTERM, outside_group=self._pid)  # timeout(1) makes a group
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 _PROC = Path("/proc")
 
 
-def kill_holders_of(pipe_fd: int) -> None:
-    """Kill every other process that has the other end of this pipe open."""
+def signal_holders_of(pipe_fd: int, number: signal.Signals, *, outside_group: int | None = None) -> None:
+    """Signal every other process that has the other end of this pipe open, perhaps only those outside a group."""
     try:
         pipe = (_PROC / "self" / "fd" / str(pipe_fd)).readlink()
     except OSError:
         return
     for pid in _other_processes():
-        if pipe in _open_files(pid):
-            _kill(pid)
+        if pipe in _open_files(pid) and (outside_group is None or _group(pid) != outside_group):
+            _signal(pid, number)
 
 
 def kill_heirs_of(variable: str, prefix: str) -> int:
@@ -30,10 +30,10 @@ def kill_heirs_of(variable: str, prefix: str) -> int:
     for pid in _other_processes():
         if any(entry.startswith(wanted) for entry in _environment(pid)):
             sessions.add(_session(pid))
-            killed += _kill(pid)
+            killed += _signal(pid, signal.SIGKILL)
     sessions -= {own_session, 0}
     if sessions:
-        killed += sum(_kill(pid) for pid in _other_processes() if _session(pid) in sessions)
+        killed += sum(_signal(pid, signal.SIGKILL) for pid in _other_processes() if _session(pid) in sessions)
     return killed
 
 
@@ -72,9 +72,16 @@ def _session(pid: int) -> int:
         return 0
 
 
-def _kill(pid: int) -> int:
+def _group(pid: int) -> int:
     try:
-        os.kill(pid, signal.SIGKILL)
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def _signal(pid: int, number: signal.Signals) -> int:
+    try:
+        os.kill(pid, number)
     except OSError:
         return 0
     return 1
