@@ -94,11 +94,10 @@ def _version_option() -> TyperOption:
 
 def _show_version(_ctx: Any, _param: Any, value: Any) -> Any:
     if value:
-        from importlib.metadata import version
-
+        from tork.version import VERSION
         from torkctl.output import stdout
 
-        stdout.write_lines([f"torkctl {version('torkd')}"])
+        stdout.write_lines([f"torkctl {VERSION}"])
         raise typer.Exit
     return value
 
