@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from tests.support.builders import a_job, a_parallel, a_task, an_each, failure_of, report_of
+from tests.support.builders import a_job, a_parallel, a_task, an_each, claim_of, failure_of, report_of
 from tests.support.engine_play import Play
 from tork.errors import StateConflict
 from tork.job import JobState
@@ -159,3 +159,21 @@ def test_a_retry_that_comes_due_after_the_end_changes_nothing() -> None:
     play.cancel()
     task = play.task("a")
     assert play.handle(RetryDue(task_id=task.id, job_id="job", root_id="job")).changes == [[]]
+
+
+@pytest.mark.parametrize("end", ["failure", "cancel"])
+def test_a_run_that_was_claimed_in_the_same_batch_is_told_to_stop(end: str) -> None:
+    play = Play(a_job(a_parallel(a_task("a"), a_task("b"))))
+    claim = claim_of(play.task("b"), run_id="rb", node_id="nb")
+    last = failure_of(play.task("a")) if end == "failure" else CancelRequested(job_id="job", root_id="job")
+    outcome = play.handle(claim, last)
+    assert [(o.node_id, o.run_id) for o in outcome.orders if o.kind == "stop"] == [("nb", "rb")]
+
+
+def test_a_task_that_completed_in_the_batch_of_the_cancellation_stays_completed() -> None:
+    play = Play(a_job(a_parallel(a_task("a"), a_task("b"))))
+    play.claim("a")
+    outcome = play.handle(report_of(play.task("a")), CancelRequested(job_id="job", root_id="job"))
+    assert play.states() == {"parallel": "CANCELLED", "a": "COMPLETED", "b": "CANCELLED"}
+    assert play.task("a").failed_at is None
+    assert [order.kind for order in outcome.orders] == ["acknowledge"]

@@ -266,3 +266,36 @@ def test_time_of_release_is_the_scheduled_time() -> None:
     task = play.task("item 1")
     assert task.created_at is not None
     assert task.scheduled_at == task.created_at + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("items", "value"),
+    [
+        pytest.param("{{ [duration('90m')] }}", "1h30m0s", id="a duration"),
+        pytest.param("{{ [1 / 0.0] }}", "+Inf", id="an infinite number"),
+        pytest.param("{{ [1.5] }}", "1.5", id="a number"),
+        pytest.param("{{ [nil] }}", "<nil>", id="nothing"),
+        pytest.param("{{ [[1, 'x'], 2] }}", "[1 x]", id="a list"),
+        pytest.param("{{ [{'a': duration('1s')}] }}", "map[a:1s]", id="a map"),
+    ],
+)
+def test_an_element_of_any_kind_looks_the_same_now_and_when_it_comes_from_the_store(items: str, value: str) -> None:
+    inner = a_parallel(a_task("t", cmd=["{{ item.value }}"]))
+    play = Play(a_job(an_each(items, inner, concurrency=1)))
+    assert play.instances("t")[0].spec == play.spec("t")
+    assert play.spec("t").cmd == [value]
+
+
+@pytest.mark.parametrize("size", [3, 150], ids=["made at once", "from the store"])
+def test_a_date_in_a_list_becomes_its_text(size: int) -> None:
+    items = f"{{{{ map(sequence(0,{size}), date('2026-01-02')) }}}}"
+    play = Play(a_job(an_each(items, a_task("item {{ item.index }}", cmd=["{{ item.value }}"]))))
+    first, last = play.spec("item 0"), play.spec(f"item {size - 1}")
+    assert first.cmd == last.cmd
+    assert first.cmd[0].startswith("2026-01-02")
+
+
+def test_children_that_are_skipped_while_they_are_made_cause_no_coming_back() -> None:
+    play = Play(a_job(an_each("{{ sequence(0,50) }}", a_task("t", if_="{{ item.index == '49' }}"))), unfold=False)
+    assert play.model.unfolding == []
+    assert play.sent() == ["t"]
