@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +34,13 @@ class Daemon:
         command: tuple[str, ...] = ("-m", "torkd"),
         *,
         prefix: tuple[str, ...] = (),
+        place: Path | None = None,
     ) -> None:
-        """`settings` are environment variables; `prefix` goes before the command, such as `setpriv …`."""
-        self.base = Path(tempfile.mkdtemp(prefix="torkd-test-", dir=room()))
+        """`settings` are environment variables; `prefix` goes before the command, such as `setpriv …`.
+
+        Its directory is made in `place`, which is in memory unless said otherwise.
+        """
+        self.base = Path(tempfile.mkdtemp(prefix="torkd-test-", dir=place or room()))
         self.base.chmod(0o711)
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -102,7 +106,7 @@ class Daemon:
             raise AssertionError(f"torkd ended with {self.process.returncode}:\n{self.told()}")
         try:
             return bool(self.call("GET", "/health")["status"] == "UP")
-        except (OSError, urllib.error.HTTPError):
+        except (OSError, http.client.HTTPException):
             return False
 
     def told(self) -> str:

@@ -1,0 +1,45 @@
+"""`python -m tests.bench [--json]`: measure everything and tell it. Whatever the figures are, the exit code is 0.
+
+It is another one only when something that should have been measured did not come to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+from tests.bench import measures
+from tests.bench.figures import Figure, as_json, table
+from tests.bench.startup import startup
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="for programs, in full precision")
+    options = parser.parse_args()
+    figures = list(_told(_all()))
+    print(as_json(figures) if options.json else table(figures))
+    return 0
+
+
+def _all() -> Iterator[Figure]:
+    yield from measures.shell_steps()
+    with measures.idle_engine() as (daemon, raw):
+        for measure in measures.ENGINE:
+            yield from measure(daemon, raw)
+        yield from startup(daemon)
+        yield from measures.postgres(raw)
+
+
+def _told(figures: Iterable[Figure]) -> Iterator[Figure]:
+    """Say on stderr how far it is: the table comes at the end."""
+    started = time.monotonic()
+    for figure in figures:
+        sys.stderr.write(f"{time.monotonic() - started:5.0f} s  {figure.name}\n")
+        yield figure
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The daemons that are measured: as shipped, with 8 slots, on a real disk, their logging turned down."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support.daemon import Daemon
+
+SLOTS = 8
+_POLL_SECONDS = 0.02
+"""Looking costs the daemon a request, so it is not done all the time."""
+_LOOK_EVERY_SECONDS = 0.2
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Took:
+    """One job, or some, from the first POST to the last COMPLETED."""
+
+    seconds: float
+    """As a client sees it."""
+    engine_seconds: float
+    """From `startedAt` to `completedAt`; of the last job."""
+    cpu_seconds: float
+
+
+def shell_daemon() -> Daemon:
+    """A daemon that runs scripts."""
+    return Daemon({"TORK_RUNTIME_TYPE": "shell", **_SETTINGS}, place=_disk())
+
+
+def noop_daemon() -> Daemon:
+    """A daemon whose tasks do nothing."""
+    program = Path(__file__).with_name("bench_daemon.py")
+    return Daemon({"TORK_RUNTIME_TYPE": "noop", **_SETTINGS}, command=(str(program),), place=_disk())
+
+
+def time_job(daemon: Daemon, job: Mapping[str, Any]) -> Took:
+    """Submit it and wait for its end. Fails when that is not COMPLETED."""
+    before = cpu_seconds(daemon)
+    started = time.perf_counter()
+    ended = completed(daemon, daemon.submit(job))
+    seconds = time.perf_counter() - started
+    began, done = (datetime.fromisoformat(ended[key]) for key in ("startedAt", "completedAt"))
+    return Took(seconds, (done - began).total_seconds(), cpu_seconds(daemon) - before)
+
+
+def completed(daemon: Daemon, job_id: str) -> Any:
+    """The job without its tasks, once it is completed."""
+    started = time.monotonic()
+    while (waited := time.monotonic() - started) < _PATIENCE_SECONDS:
+        job = daemon.call("GET", f"/jobs/{job_id}?execution=none")
+        if job["state"] == "COMPLETED":
+            return job
+        if job["state"] in {"FAILED", "CANCELLED"}:
+            raise RuntimeError(f"the job is {job['state']}: {job.get('error')}\n{daemon.told()}")
+        time.sleep(_POLL_SECONDS if waited < 2 else _LOOK_EVERY_SECONDS)
+    raise RuntimeError(f"the job is {job['state']} after {_PATIENCE_SECONDS:g} seconds\n{daemon.told()}")
+
+
+def cpu_seconds(daemon: Daemon) -> float:
+    """What all its processes have used so far: torkd, PostgreSQL, tasks that have ended."""
+    total = 0.0
+    for process in daemon.processes():
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _disk() -> Path:
+    """Where a flush costs what it costs."""
+    return Path(tempfile.gettempdir())
+
+
+_SETTINGS = {
+    "TORK_WORKER_QUEUES_DEFAULT": str(SLOTS),
+    "TORK_LOGGING_LEVEL": "warn",
+    "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+}

@@ -1,0 +1,204 @@
+"""The measurements, each a few rounds in which the figure and its reference take turns; medians of both are told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from tests.bench.daemons import SLOTS, Took, completed, cpu_seconds, noop_daemon, shell_daemon, time_job
+from tests.bench.figures import Figure, over
+from tests.bench.raw import RawPostgres, bash_ms
+from tests.support.daemon import Daemon
+
+STEPS = 40
+MANY_STEPS = 400
+ROUNDS = 4
+FEW, MANY = 1_000, 20_000
+MANY_ROUNDS = 2
+JOBS = 500
+CLIENTS = 8
+EXPECTED_ROWS = 60_000
+"""Raw rows a second that the target for `each` takes for granted; it shrinks with fewer."""
+
+Job = Mapping[str, Any]
+
+
+def shell_steps() -> Iterator[Figure]:
+    """A step of a sequential job of scripts, beside starting bash and nothing else."""
+    jobs = {"prints nothing": steps(STEPS, "true"), "prints a line": steps(STEPS, "echo a line")}
+    with shell_daemon() as daemon:
+        time_job(daemon, jobs["prints a line"])
+        rounds = [(bash_ms(STEPS), {name: time_job(daemon, job) for name, job in jobs.items()}) for _ in range(ROUNDS)]
+    bare = median(ms for ms, _ in rounds)
+    for name in jobs:
+        took = [jobs_took[name] for _, jobs_took in rounds]
+        yield from _steps(f"shell, {name}", took, STEPS, reference="bash -c true", bare=bare, at_most=5)
+
+
+def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+    """A step when the task itself costs nothing, and that it costs the same in a long job."""
+    time_job(daemon, steps(STEPS, "nothing"))
+    few, many, commits = [], [], []
+    for _ in range(ROUNDS):
+        commits.append(1000 / raw.commits_per_second(100))
+        few.append(time_job(daemon, steps(STEPS, "nothing")))
+        many.append(time_job(daemon, steps(MANY_STEPS, "nothing")))
+    yield from _steps("no-op", few, STEPS, reference="nothing", bare=0.0, at_most=4)
+    step, reference = _engine_ms(many, MANY_STEPS), _engine_ms(few, STEPS)
+    yield Figure(
+        name=f"a step, no-op, job of {MANY_STEPS}",
+        measured=step,
+        unit="ms",
+        reference=f"job of {STEPS}",
+        reference_measured=reference,
+        result=step / reference,
+        result_unit="x",
+        target="<= 1.2",
+        met=step / reference <= 1.2,
+        cpu_ms=_cpu_ms(many, MANY_STEPS),
+    )
+    yield Figure(
+        name=f"a step, no-op, job of {MANY_STEPS}",
+        measured=step,
+        unit="ms",
+        reference="one raw commit",
+        reference_measured=median(commits),
+        result=step / median(commits),
+        result_unit="x",
+    )
+
+
+def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+    """Tasks of an `each` a second, and that they cost the same however many there are."""
+    time_job(daemon, each(FEW))
+    few, many, rows = [], [], []
+    for _ in range(MANY_ROUNDS):
+        rows.append(raw.rows_per_second())
+        few.append(time_job(daemon, each(FEW)))
+        many.append(time_job(daemon, each(MANY)))
+        rows.append(raw.rows_per_second())
+        few.append(time_job(daemon, each(FEW)))
+    rate, few_rate = (count / median(took.seconds for took in rounds) for count, rounds in ((MANY, many), (FEW, few)))
+    expected = 1_000 * min(median(rows) / EXPECTED_ROWS, 1.0)
+    for count, measured, rounds in ((FEW, few_rate, few), (MANY, rate, many)):
+        yield Figure(
+            name=f"each over {count:,}, {SLOTS} slots",
+            measured=measured,
+            unit="tasks/s",
+            reference="raw inserts",
+            reference_measured=median(rows),
+            reference_unit="rows/s",
+            result=measured / median(rows) * EXPECTED_ROWS,
+            result_unit=f"tasks/s at {EXPECTED_ROWS:,}",
+            target=f">= 1000, here {expected:,.0f}",
+            met=measured >= expected,
+            cpu_ms=_cpu_ms(rounds, count),
+        )
+    cost = _cpu_ms(many, MANY) / _cpu_ms(few, FEW)
+    yield Figure(
+        name=f"a task of {MANY:,}",
+        measured=1000 / rate,
+        unit="ms",
+        reference=f"a task of {FEW:,}",
+        reference_measured=1000 / few_rate,
+        result=few_rate / rate,
+        result_unit=f"x (CPU {cost:.2f})",
+        target="<= 1.3",
+        met=few_rate / rate <= 1.3,
+    )
+
+
+def many_jobs(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+    """Short jobs from several clients at once."""
+    commits, took = [], []
+    for _ in range(MANY_ROUNDS):
+        commits.append(raw.commits_per_second(200))
+        took.append(_time_jobs(daemon))
+    rate = JOBS / median(each_took.seconds for each_took in took)
+    yield Figure(
+        name=f"jobs of 2 tasks, {CLIENTS} clients",
+        measured=rate,
+        unit="jobs/s",
+        reference="raw commits",
+        reference_measured=median(commits),
+        reference_unit="/s",
+        result=rate / median(commits),
+        result_unit="x",
+        cpu_ms=_cpu_ms(took, JOBS),
+    )
+
+
+def postgres(raw: RawPostgres) -> Iterator[Figure]:
+    """What the same PostgreSQL does on the same disk with nothing in between."""
+    commits = median(raw.commits_per_second() for _ in range(ROUNDS))
+    yield Figure(name="PostgreSQL alone, one row a commit", measured=commits, unit="commits/s")
+    yield Figure(name="PostgreSQL alone, 100 rows a commit", measured=_rows(raw), unit="rows/s")
+
+
+@contextmanager
+def idle_engine() -> Iterator[tuple[Daemon, RawPostgres]]:
+    """A daemon whose tasks do nothing, and PostgreSQL on the same disk."""
+    with RawPostgres() as raw, noop_daemon() as daemon:
+        yield daemon, raw
+
+
+ENGINE: tuple[Callable[[Daemon, RawPostgres], Iterator[Figure]], ...] = (noop_steps, fan_out, many_jobs)
+
+
+def steps(count: int, script: str) -> Job:
+    """A job of so many tasks, one after the other."""
+    return {"name": f"{count} steps", "tasks": [{"name": f"step {n}", "run": script} for n in range(count)]}
+
+
+def each(count: int) -> Job:
+    """A job of one `each` over so many items."""
+    task = {"name": "item {{ item.index }}", "run": "nothing"}
+    return {
+        "name": f"each over {count}",
+        "tasks": [{"name": "all", "each": {"list": f"{{{{ sequence(0, {count}) }}}}", "task": task}}],
+    }
+
+
+def _steps(kind: str, took: list[Took], count: int, *, reference: str, bare: float, at_most: float) -> Iterator[Figure]:
+    times = {
+        "startedAt to completedAt": _engine_ms(took, count),
+        "POST to COMPLETED": median(each_took.seconds for each_took in took) / count * 1000,
+    }
+    for what, measured in times.items():
+        yield over(
+            f"a step, {kind}: {what}",
+            measured,
+            "ms",
+            reference=reference,
+            bare=bare,
+            at_most=at_most,
+            cpu_ms=_cpu_ms(took, count),
+        )
+
+
+def _engine_ms(took: list[Took], count: int) -> float:
+    return median(each_took.engine_seconds for each_took in took) / count * 1000
+
+
+def _cpu_ms(took: list[Took], count: int) -> float:
+    return median(each_took.cpu_seconds for each_took in took) / count * 1000
+
+
+def _rows(raw: RawPostgres) -> float:
+    return median(raw.rows_per_second() for _ in range(ROUNDS))
+
+
+def _time_jobs(daemon: Daemon) -> Took:
+    job = steps(2, "nothing")
+    before = cpu_seconds(daemon)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        ids = list(clients.map(lambda _: daemon.submit(job), range(JOBS)))
+    for job_id in ids:
+        completed(daemon, job_id)
+    seconds = time.perf_counter() - started
+    return Took(seconds, seconds, cpu_seconds(daemon) - before)
