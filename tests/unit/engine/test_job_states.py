@@ -162,8 +162,10 @@ def test_a_restarted_job_runs_again_from_where_it_stopped(state: JobState) -> No
         play.fail("b")
     else:
         play.cancel()
+    play.model.pass_time(timedelta(minutes=1))
     play.restart()
     assert (play.job.state, play.job.position, play.job.failed_at, play.job.error) == (JobState.RUNNING, 2, None, "")
+    assert play.job.started_at == START
     assert [task.state for task in play.instances("b")] == [TaskState(state), TaskState.SCHEDULED]
     assert play.spec("b").env == {"X": "kept"}
     play.complete("b")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -154,6 +154,7 @@ class Installation(RuleBasedStateMachine):
 
 
 TestInstallation = Installation.TestCase
+TestInstallation.settings = settings(max_examples=settings().max_examples * 3, stateful_step_count=60)
 
 
 @given(job=JOBS | LARGE_JOBS)
@@ -166,6 +167,7 @@ def test_a_job_whose_tasks_all_succeed_ends_and_does_everything_once(job: JobDef
     assert all(task.dispatch <= 1 and task.attempts == 0 for task in world.model.tasks.values())
 
 
+@settings(max_examples=settings().max_examples // 5)
 @given(job=LARGE_JOBS, crashes=st.sets(st.integers(0, 20)))
 def test_children_come_although_coming_back_for_them_is_forgotten(job: JobDefinition, crashes: set[int]) -> None:
     world = World()
