@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ def serve(
     Raises `StartError` when the first one could not start. Returns in the calling process only.
     """
     parent = os.getpid()
+    _allow_open_files(2 * options.connections)
     application = _Application(listener, options, start)
     arbiter = TorkArbiter(application, notifier or Notifier())
     code = 0
@@ -65,6 +67,14 @@ def serve(
     if arbiter.failure:
         raise StartError(arbiter.failure)
     return code
+
+
+def _allow_open_files(count: int) -> None:
+    """As many as the connections need, where the system lets us choose."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end_child(code: int) -> NoReturn:

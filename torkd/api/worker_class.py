@@ -6,6 +6,7 @@ end, the last requests are answered, and everything is closed.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -35,6 +36,8 @@ _DETACHED = object()
 _LAST_REQUESTS_SECONDS = 2
 _IDLE_SECONDS = 0.1
 _TOO_LARGE = 413
+_PAUSE_SECONDS = 0.1
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.LimitRequestLine, 414),
     (http_errors.LimitRequestHeaders, 431),
@@ -132,6 +135,16 @@ class StreamingWorker(ThreadWorker):
             self._in_thread(self._drain, "drain shortly" in orders)
         if "reload" in orders:
             self._in_thread(self._reload)
+
+    def accept(self, listener: Any) -> None:
+        """A process that may open no more files takes no more clients for a moment; it does not end."""
+        try:
+            super().accept(listener)
+        except OSError as error:
+            if error.errno not in _TOO_MANY_FILES:
+                raise
+            log.warning("no more clients can be taken for the moment: %s", error.strerror)
+            time.sleep(_PAUSE_SECONDS)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer one request; whether the connection can be used for another, or `_DETACHED`."""

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +20,11 @@ class Daemon:
     """A serving process under test."""
 
     def __init__(self, *arguments: str, **environ: str) -> None:
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the daemon
         self._process = subprocess.Popen(
             [sys.executable, str(PROGRAM), *arguments],
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr,
             text=True,
             start_new_session=True,
             env=os.environ | environ,
@@ -58,10 +60,8 @@ class Daemon:
         return self._process.wait(DEADLINE)
 
     def stderr(self) -> str:
-        """What it wrote there; waits for its end."""
-        self.kill()
-        assert self._process.stderr is not None
-        return self._process.stderr.read()
+        """What it has written there so far."""
+        return os.pread(self._stderr.fileno(), 1 << 20, 0).decode()
 
     def kill(self) -> None:
         for client in self._clients:
@@ -85,7 +85,7 @@ def daemon() -> Iterator[Callable[..., Daemon]]:
     for each in started:
         each.kill()
         each._process.stdout.close()  # type: ignore[union-attr] # it is a pipe
-        each._process.stderr.close()  # type: ignore[union-attr] # it is a pipe
+        each._stderr.close()
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.integration.api.conftest import Daemon
+from tests.integration.api.conftest import Daemon, until
 
 Start = Callable[..., Daemon]
 
@@ -170,6 +172,24 @@ def test_a_chunked_body_above_the_limit_is_refused(daemon: Start) -> None:
     assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
     body = (part for part in (b"name: x\ntasks:\n", b"- name: a\n  run: b\n"))
     assert client.post("/jobs", content=body, headers={"Content-Type": "text/yaml"}).json()["name"] == "x"
+
+
+def test_a_process_that_may_open_no_more_files_goes_on(daemon: Start) -> None:
+    process = daemon()
+    port = int(process.expect("listening"))
+    child = int(process.expect("serving"))
+    files = len(list(Path(f"/proc/{child}/fd").iterdir()))
+    usual = resource.prlimit(child, resource.RLIMIT_NOFILE)
+    resource.prlimit(child, resource.RLIMIT_NOFILE, (files + 5, usual[1]))
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        until(lambda: "no more clients can be taken" in process.stderr(), "no file can be opened any more")
+    resource.prlimit(child, resource.RLIMIT_NOFILE, usual)
+    assert httpx2.get(f"http://127.0.0.1:{port}/health", trust_env=False, timeout=20).status_code == 200
+    process.send(signal.SIGTERM)
+    process.expect("ended")
+    assert not any(line.startswith("serving") for line in process.lines[2:])
 
 
 def test_a_delete_answers_without_a_body(daemon: Start) -> None:

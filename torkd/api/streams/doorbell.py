@@ -27,7 +27,7 @@ class Doorbell:
     def __init__(self, broker: Broker, versions_of: Callable[[Collection[str]], dict[str, int]]) -> None:
         self._broker = broker
         self._versions_of = versions_of
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a broker may call its listener while it is being subscribed to
         self._listening: dict[str, dict[Feed, Wake]] = defaultdict(dict)
         self._subscription: Subscription | None = None
         self.closed = False
