@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Collection
 from typing import assert_never
 
-from tork.errors import BrokerUnavailable
+from tork.errors import DatastoreUnavailable, Unavailable
 from torkd.broker.messages import (
     AcknowledgeRuns,
     GrantRuns,
@@ -39,7 +39,7 @@ class Publisher:
         self._lock = threading.Lock()
 
     def publish(self, handled: Handled) -> None:
-        """Send everything. Never raises for a broker that is away: hand-outs stay in the outbox, the rest is repeated."""
+        """Send everything. Never raises for a server that is away: hand-outs stay in the outbox, the rest is repeated."""
         try:
             self._hand_out(handled.view)
             for node_id, orders in _orders_by_node(handled.view.orders).items():
@@ -47,26 +47,33 @@ class Publisher:
             if handled.versions:
                 jobs = [JobTouched(job_id, version) for job_id, version in handled.versions.items()]
                 self._broker.publish_live(LiveChanges(jobs=jobs))
-        except BrokerUnavailable as error:
+        except Unavailable as error:
             log.warning("%s; what is not sent now goes out later", error)
 
     def _hand_out(self, view: View) -> None:
-        ready: list[RunTask] = []
+        ready: list[TaskRow] = []
         to_read: list[Dispatch] = []
-        sent: list[Dispatch] = []
         for task in view.sent_rows():
-            dispatch = Dispatch(task_id=task.id, dispatch=task.dispatch)
-            sent.append(dispatch)
             if task.spec is None or _has_secrets(view, task):
-                to_read.append(dispatch)
+                to_read.append(_dispatch(task))
             else:
-                ready.append(_message(task))
-        if to_read:
-            ready.extend(self._datastore.bodies(to_read))
+                ready.append(task)
         if ready:
-            self._broker.publish_tasks(ready)
-        with self._lock:
-            self._published.extend(sent)
+            self._broker.publish_tasks([_message(task) for task in ready])
+            self.put_published([_dispatch(task) for task in ready])
+        if to_read:
+            self._hand_out_stored(to_read)
+
+    def _hand_out_stored(self, dispatches: list[Dispatch]) -> None:
+        """Those whose message is not at hand. What is not current any more needs no message, nor its outbox row."""
+        try:
+            tasks = self._datastore.bodies(dispatches)
+        except DatastoreUnavailable as error:
+            log.warning("%s; %s tasks are handed out later", error, len(dispatches))
+            return
+        if tasks:
+            self._broker.publish_tasks(tasks)
+        self.put_published(dispatches)
 
     def take_published(self) -> list[Dispatch]:
         """The hand-outs whose outbox rows can go, once; give them back with `put_published` if the transaction fails."""
@@ -79,6 +86,10 @@ class Publisher:
         """Keep them for the next transaction."""
         with self._lock:
             self._published.extend(dispatches)
+
+
+def _dispatch(task: TaskRow) -> Dispatch:
+    return Dispatch(task_id=task.id, dispatch=task.dispatch)
 
 
 def _has_secrets(view: View, task: TaskRow) -> bool:

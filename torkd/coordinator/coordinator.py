@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
@@ -20,13 +21,20 @@ from torkd.coordinator.due import DueLoop
 from torkd.coordinator.handle import Handled, fold, handle
 from torkd.coordinator.heartbeats import HeartbeatLoop
 from torkd.coordinator.logs import LogLoop
-from torkd.coordinator.loop import BatchLoop
+from torkd.coordinator.loop import BatchLoop, children_due
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
 
 log = logging.getLogger(__name__)
+
+STOP_SECONDS = 15.0
+"""How long the threads may take to end: longer than any transaction."""
+DRAIN_SECONDS = 5.0
+"""How long what waits in a broker of ours is handled afterwards, logs and events each."""
+COMMAND_WAIT_SECONDS = 10.0
+"""How long a person's command waits for a job that is being worked on."""
 
 GUEST_ID = "0" * 32
 """The account of what nobody in particular submitted."""
@@ -102,22 +110,26 @@ class Coordinator:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """End after what is in hand; what still waits in a broker of ours is handled first."""
+        """End after what is in hand; what still waits in a broker of ours is handled first. Takes a bounded time."""
         self._stopping.set()
         for loop in (self._due, self._heartbeats, *self._loops, self._logs):
             if loop is not None:
                 loop.stop()
+        deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
-            thread.join(timeout=30)
-        if self._options.broker_is_ours and self._loops and self._logs is not None:
+            thread.join(timeout=max(deadline - time.monotonic(), 0.0))
+        if self._options.broker_is_ours and not any(thread.is_alive() for thread in self._threads):
             self._drain()
+        for reader in (self._heartbeats, *self._loops, self._logs):
+            if reader is not None:
+                reader.close()
         self._threads.clear()
 
     def _drain(self) -> None:
-        assert self._logs is not None
-        while self._logs.round(0.0):
-            pass
-        self._loops[0].drain()
+        if self._logs is not None:
+            self._logs.drain(DRAIN_SECONDS)
+        if self._loops:
+            self._loops[0].drain(DRAIN_SECONDS)
 
     def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
         """Accept a job: when this returns it will run, whatever happens. A repeated key answers with its first job."""
@@ -149,15 +161,15 @@ class Coordinator:
         return root_id
 
     def _command(self, event: EngineEvent) -> None:
-        handled = handle(self._datastore, [event], now=self._clock(), new_id=self._new_id, wait=True)
+        handled = handle(self._datastore, [event], now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS)
         if handled.failed:
             raise handled.failed[0][1]
         self._publish(handled)
 
     def _publish(self, handled: Handled) -> None:
         self._publisher.publish(handled)
-        if self._loops and handled.view.unfold:
-            self._loops[0].unfold(handled.view)
+        if handled.view.unfold:
+            self._add(children_due(handled.view))
 
     def _add(self, events: Iterable[EngineEvent]) -> None:
         known = list(events)
@@ -186,5 +198,7 @@ class Coordinator:
                 self._broker.publish_events([Heartbeat(node=node, lease_id=f"{options.node_id}-coordinator")])
             except BrokerUnavailable as error:
                 log.warning("%s", error)
+            except Exception:
+                log.exception("a heartbeat failed")
             if self._stopping.wait(options.heartbeat):
                 return

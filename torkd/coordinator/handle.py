@@ -43,9 +43,10 @@ def handle(
     now: datetime,
     new_id: Callable[[], str],
     forget: Collection[Dispatch] = (),
-    wait: bool = False,
+    wait: float = 0.0,
 ) -> Handled:
-    """Handle a batch in one transaction. `forget` names hand-outs that were published before.
+    """Handle a batch in one transaction. `forget` names hand-outs that were published before, `wait` how many
+    seconds to wait for locks instead of skipping their events.
 
     Raises `DatastoreUnavailable` when the database is away (nothing was done), `BadData` when it refuses a value of one of
     the events.

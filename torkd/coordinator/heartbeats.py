@@ -18,6 +18,7 @@ from torkd.engine.events import EngineEvent
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 1.0
+AT_ONCE = 500
 
 
 class HeartbeatLoop:
@@ -55,15 +56,23 @@ class HeartbeatLoop:
                 log.exception("the heartbeat loop goes on after an unexpected error")
                 self._stopping.wait(round_seconds)
 
+    def close(self) -> None:
+        """Read no more."""
+        self._consumer.close()
+
     def _round(self, timeout: float) -> None:
-        deliveries = self._consumer.receive(500, timeout)
-        heartbeats = [delivery.message for delivery in deliveries if isinstance(delivery.message, Heartbeat)]
-        latest = {heartbeat.lease_id: heartbeat for heartbeat in heartbeats}
-        try:
-            self._datastore.record_heartbeats(list(latest.values()), gap_seconds=self._lease / 2)
-        finally:
-            # A heartbeat that could not be noted is stale by the time the database is back: the next one counts.
+        latest: dict[str, Heartbeat] = {}
+        drained = False
+        while not drained:
+            deliveries = self._consumer.receive(AT_ONCE, timeout)
+            heartbeats = [delivery.message for delivery in deliveries if isinstance(delivery.message, Heartbeat)]
+            latest.update((heartbeat.lease_id, heartbeat) for heartbeat in heartbeats)
+            # A heartbeat that can't be noted is stale by the time the database is back: the next one counts.
             self._consumer.ack(deliveries)
+            # Only when none is left unread does silence say anything about a worker.
+            drained = len(deliveries) < AT_ONCE
+            timeout = 0.0
+        self._datastore.record_heartbeats(list(latest.values()), gap_seconds=self._lease / 2)
         self._add_events(event for heartbeat in latest.values() for event in events_of(heartbeat))
 
 

@@ -1,13 +1,19 @@
-"""Storing what tasks print. A part that fails never fails a job, and a database that is away loses none."""
+"""Storing what tasks print. A part that fails never fails a job, and a database that is away loses none.
+
+Parts are stored in the order in which they came: what can't be stored now stays in hand and is tried again before more is
+read.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Sequence
 
-from tork.errors import TorkError
+from tork.errors import TorkError, Unavailable
 from torkd.broker.messages import LiveChanges, LogPrinted, LogTouched
-from torkd.broker.protocol import Broker, EventConsumer
+from torkd.broker.protocol import Broker, EventConsumer, EventDelivery
 from torkd.datastore.protocol import Datastore
 
 log = logging.getLogger(__name__)
@@ -23,6 +29,7 @@ class LogLoop:
         self._datastore = datastore
         self._broker = broker
         self._consumer = consumer
+        self._in_hand: Sequence[EventDelivery] = []
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -33,26 +40,53 @@ class LogLoop:
     def run(self) -> None:
         """Store until stopped."""
         while not self._stopping.is_set():
-            self.round(0.5)
+            try:
+                self._round(0.5)
+            except TorkError as error:
+                log.warning("%s; what tasks print is stored later", error)
+                self._stopping.wait(RETRY_SECONDS)
+            except Exception:
+                log.exception("the log loop goes on after an unexpected error")
+                self._stopping.wait(RETRY_SECONDS)
 
-    def round(self, timeout: float) -> bool:
+    def drain(self, seconds: float) -> None:
+        """Store what is there, once the loop has ended."""
+        deadline = time.monotonic() + seconds
+        try:
+            while time.monotonic() < deadline and self._round(0.0):
+                pass
+        except TorkError as error:
+            log.warning("%s; the last lines of some logs are lost", error)
+
+    def close(self) -> None:
+        """Read no more; what is in hand goes back."""
+        self._consumer.close()
+
+    def _round(self, timeout: float) -> bool:
         """Store what is there; whether there was any."""
-        deliveries = self._consumer.receive(PARTS_AT_ONCE, timeout)
-        parts = [delivery.message for delivery in deliveries if isinstance(delivery.message, LogPrinted)]
-        if not parts:
-            self._consumer.ack(deliveries)
-            return False
+        self._in_hand = self._in_hand or self._consumer.receive(PARTS_AT_ONCE, timeout)
+        parts = [delivery.message for delivery in self._in_hand if isinstance(delivery.message, LogPrinted)]
+        if parts:
+            self._store(parts)
+        done, self._in_hand = self._in_hand, []
+        self._consumer.ack(done)
+        self._tell(parts)
+        return bool(done)
+
+    def _store(self, parts: list[LogPrinted]) -> None:
         try:
             self._datastore.add_log_parts(parts)
-            self._consumer.ack(deliveries)
-            touched = dict.fromkeys((part.job_id, part.task_id) for part in parts)
-            self._broker.publish_live(LiveChanges(logs=[LogTouched(*ids) for ids in touched]))
-        except TorkError as error:
-            log.warning("log parts can't be stored now: %s", error)
-            self._consumer.put_back(deliveries, RETRY_SECONDS)
-            self._stopping.wait(RETRY_SECONDS)
+        except (Unavailable, OSError, MemoryError):
+            raise
         except Exception:
-            log.exception("the log loop goes on after an unexpected error")
-            self._consumer.put_back(deliveries, RETRY_SECONDS)
-            self._stopping.wait(RETRY_SECONDS)
-        return True
+            # Trying again can't help, and what comes after must not wait for it.
+            log.exception("%s log parts can't be stored", len(parts))
+
+    def _tell(self, parts: list[LogPrinted]) -> None:
+        if not parts:
+            return
+        touched = dict.fromkeys((part.job_id, part.task_id) for part in parts)
+        try:
+            self._broker.publish_live(LiveChanges(logs=[LogTouched(*ids) for ids in touched]))
+        except Unavailable as error:
+            log.warning("live views are not told of new log lines: %s", error)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
+from tork.task import is_task_queue
 from torkd.broker.protocol import Broker
 from torkd.datastore.protocol import Datastore
 
@@ -13,18 +15,47 @@ log = logging.getLogger(__name__)
 LEFT_OVER_SECONDS = 5.0
 """Younger rows are on their way: whoever wrote them publishes them."""
 CHUNK = 500
+CHUNKS = 20
+"""At a time: other things are due too."""
+APART = timedelta(seconds=30)
+"""Between two observations that a queue is empty."""
 
 
-def send_leftovers(datastore: Datastore, broker: Broker) -> int:
-    """Publish what nobody has published; how many there were."""
-    total = 0
-    while True:
+def send_leftovers(datastore: Datastore, broker: Broker) -> bool:
+    """Publish what nobody has published, in chunks; whether there may be more."""
+    for _ in range(CHUNKS):
         with datastore.leftovers(older_than_seconds=LEFT_OVER_SECONDS, limit=CHUNK) as tasks:
             if tasks:
                 broker.publish_tasks(tasks)
-        total += len(tasks)
-        if len(tasks) < CHUNK:
-            return total
+        if not tasks:
+            return False
+    return True
+
+
+class QueueWatch:
+    """Finds hand-outs that a broker has lost: those that are older than two observations of their queue being empty.
+
+    A long queue is no loss, so nothing is sent again for its age alone.
+    """
+
+    def __init__(self, datastore: Datastore, broker: Broker) -> None:
+        self._datastore = datastore
+        self._broker = broker
+        self._empty_since: dict[str, datetime] = {}
+
+    def look(self, now: datetime) -> int:
+        """Look at every task queue; how many hand-outs were put into the outbox again."""
+        empty = {queue.name for queue in self._broker.queues() if queue.size == 0 and is_task_queue(queue.name)}
+        since = {name: self._empty_since.get(name, now) for name in empty}
+        found = 0
+        for name, moment in since.items():
+            if now - moment >= APART:
+                found += self._datastore.send_unseen_again(name, before=moment, limit=CHUNK)
+                since[name] = now
+        self._empty_since = since
+        if found:
+            log.warning("%s tasks had been handed out to queues that are empty: they are handed out again", found)
+        return found
 
 
 def check_epoch(datastore: Datastore, broker: Broker, new_id: Callable[[], str]) -> bool:

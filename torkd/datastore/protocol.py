@@ -55,10 +55,11 @@ class Dispatch:
 class Batch(Protocol):
     """The transaction of one batch of events."""
 
-    def load(self, events: Sequence[EngineEvent], *, wait: bool = False) -> View:
+    def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
         """Lock the roots and read what the events need.
 
-        Roots that somebody else has locked are skipped (`view.skipped_roots`), or waited for when `wait` is set.
+        Roots that somebody else has locked are skipped (`view.skipped_roots`), or waited for when `wait` says how many
+        seconds; `DatastoreUnavailable` is raised when they are locked for longer.
         """
 
     def load_steps(self, view: View, job_id: str, position: int) -> None:
@@ -203,9 +204,6 @@ class Upkeep(Protocol):
     def root_of(self, job_id: str) -> str | None:
         """The job whose row is locked for changes of this one; None when there is no such job."""
 
-    def next_due_at(self) -> datetime | None:
-        """When the next retry is due."""
-
     def leftovers(self, *, older_than_seconds: float, limit: int) -> AbstractContextManager[list[RunTask]]:
         """Claim hand-outs that nobody has published; their outbox rows go when the block ends without an error."""
 
@@ -221,6 +219,9 @@ class Upkeep(Protocol):
     def epoch(self) -> str:
         """The name of the broker's present life; empty at first."""
 
+    def send_unseen_again(self, queue: str, *, before: datetime, limit: int) -> int:
+        """Put hand-outs to a queue from before that time, which no run holds, into the outbox again; how many were not there."""
+
     def end_leases(self) -> None:
         """Every run of before is lost: for a broker that lives and dies with its only worker."""
 
@@ -228,7 +229,10 @@ class Upkeep(Protocol):
         """Cancel whatever is not finished: for a private engine, where nobody waits for the jobs of an earlier run."""
 
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
-        """Remove what the retention no longer covers; the number of rows that went."""
+        """Remove some of what the retention no longer covers; the number of rows that went, 0 when nothing is left to go.
+
+        Nothing of a job that is active goes, except log parts that are too old.
+        """
 
 
 class Datastore(Reading, Upkeep, Protocol):

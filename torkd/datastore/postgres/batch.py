@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Collection, Sequence
 
-from tork.errors import IdempotencyConflict
+from tork.errors import DatastoreUnavailable, IdempotencyConflict
 from torkd.datastore.postgres import batch_loading, batch_writing
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.statements import load_statements
@@ -24,7 +24,7 @@ class PostgresBatch:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def load(self, events: Sequence[EngineEvent], *, wait: bool = False) -> View:
+    def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
         """Lock the roots and read what the events need."""
         return batch_loading.load(self._connection, events, wait=wait)
 
@@ -45,7 +45,8 @@ class PostgresBatch:
         if self._connection.execute(SQL.accept_key, values).fetchone():
             return Accepted(job_id=job_id, repeated=False)
         found = self._connection.execute(SQL.accepted_key, values).fetchone()
-        assert found is not None
+        if found is None:
+            raise DatastoreUnavailable(f"the idempotency key '{key.key}' has expired just now: send the request again")
         if not hmac.compare_digest(bytes(found[1]), digest):
             raise IdempotencyConflict(
                 f"the idempotency key '{key.key}' was used for job {found[0]} with another body (use a new key for a new job)"

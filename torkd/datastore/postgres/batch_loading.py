@@ -14,7 +14,15 @@ from tork.task import TaskDefinition, TaskState
 from torkd.broker.messages import RunEnded, RunOutcome
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.statements import load_statements
-from torkd.engine.events import ChildrenDue, EngineEvent, JobSubmitted, RestartRequested
+from torkd.engine.changes import UnfoldSoon
+from torkd.engine.events import (
+    CancelRequested,
+    ChildrenDue,
+    EngineEvent,
+    EventFailed,
+    JobSubmitted,
+    RestartRequested,
+)
 from torkd.engine.reads import Reads
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.engine.view import Step, View
@@ -23,6 +31,12 @@ SQL = load_statements("batch.sql")
 
 ITEM_BLOCK = 100
 """Elements of an each in one row."""
+
+WAITING_AT_ONCE = 250
+"""How many children that are held back are read to be released."""
+
+CHILDREN_AT_ONCE = 500
+"""When a batch may make and release so many children, further composites come later: transactions stay short."""
 
 STEPS_AT_ONCE = 50
 """How many steps are read when a decision asks for more: jobs that skip many tasks go through them fast."""
@@ -60,16 +74,20 @@ class _Second:
     """Job id to position."""
     waiting: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Parent id to the range of children."""
-    unfolding: list[TaskRow] = field(default_factory=list)
+    unfolding: dict[str, TaskRow] = field(default_factory=dict)
+    children: int = 0
+    """How many children those may make or release."""
 
 
-def load(connection: Connection, events: Sequence[EngineEvent], *, wait: bool) -> View:
+def load(connection: Connection, events: Sequence[EngineEvent], *, wait: float) -> View:
     """Lock the roots and read the rows."""
     view = View()
     stored = [event for event in events if not isinstance(event, JobSubmitted)]
     if not stored:
         return view
     roots = {event.root_id for event in stored}
+    if wait:
+        connection.execute(SQL.set_lock_timeout, {"milliseconds": str(max(int(wait * 1000), 1))})
     lock = connection.execute(
         SQL.lock_roots_waiting if wait else SQL.lock_roots, {"roots": text_array(sorted(roots))}, prepare=True
     )
@@ -78,6 +96,7 @@ def load(connection: Connection, events: Sequence[EngineEvent], *, wait: bool) -
         {
             "tasks": text_array({task_id for event in stored if (task_id := getattr(event, "task_id", None))}),
             "jobs": text_array(roots | {event.job_id for event in stored}),
+            "tops": text_array({event.job_id for event in stored if _is_about_job(event)}),
             "ended": text_array({event.task_id for event in stored if _is_completion(event)}),
         },
         prepare=True,
@@ -119,6 +138,11 @@ def _note_ends(view: View, job_ids: Iterable[str]) -> None:
             view.steps.setdefault((job.id, job.position + 1), Step())
 
 
+def _is_about_job(event: EngineEvent) -> bool:
+    """Whether the event may end the job itself: the tasks that wait for it are above it."""
+    return isinstance(event, CancelRequested | RestartRequested | EventFailed)
+
+
 def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> None:
     steps: list[_StepRow] = []
     context: list[_ContextRow] = []
@@ -148,14 +172,27 @@ def _what_else(view: View, events: Sequence[EngineEvent]) -> _Second:
         elif isinstance(event, ChildrenDue):
             task = view.tasks.get(event.task_id)
             if task is not None and task.state is TaskState.RUNNING:
-                second.unfolding.append(task)
+                _unfold(view, second, task)
         elif isinstance(event, RestartRequested) and event.job_id in view.jobs:
             second.steps[event.job_id] = max(view.jobs[event.job_id].position, 1)
-    for parent_id, count in done_below.items():
+    for parent_id in done_below.keys() | second.unfolding.keys():
         parent = view.tasks[parent_id]
+        count = max(done_below[parent_id], WAITING_AT_ONCE if parent_id in second.unfolding else 0)
         if parent.released < parent.created:
             second.waiting[parent_id] = (parent.released, parent.released + count)
     return second
+
+
+def _unfold(view: View, second: _Second, task: TaskRow) -> None:
+    """Read what the next children are made of, unless the batch has enough to do: then they come in another."""
+    if task.id in second.unfolding:
+        return
+    if second.children >= CHILDREN_AT_ONCE:
+        view.unfold[task.id] = UnfoldSoon(task.id, task.job_id, task.root_id)
+        return
+    second.unfolding[task.id] = task
+    second.children += min(task.size - task.created, CHILDREN_AT_ONCE // 2)
+    second.children += min(task.created - task.released, WAITING_AT_ONCE)
 
 
 def _after_completion(view: View, second: _Second, task: TaskRow | None, done_below: Counter[str]) -> None:
@@ -184,13 +221,14 @@ def _load_second(connection: Connection, view: View, second: _Second) -> None:
     waiting = _ask_waiting(connection, second)
     specs = items = None
     if second.unfolding:
-        specs = connection.execute(SQL.load_specs, {"tasks": [task.id for task in second.unfolding]})
+        unfolding = list(second.unfolding.values())
+        specs = connection.execute(SQL.load_specs, {"tasks": [task.id for task in unfolding]})
         items = connection.execute(
             SQL.load_items,
             {
-                "tasks": [task.id for task in second.unfolding],
-                "first": [task.created // ITEM_BLOCK for task in second.unfolding],
-                "last": [task.created // ITEM_BLOCK + 3 for task in second.unfolding],
+                "tasks": [task.id for task in unfolding],
+                "first": [task.created // ITEM_BLOCK for task in unfolding],
+                "last": [task.created // ITEM_BLOCK + 3 for task in unfolding],
             },
         )
     if second.steps:

@@ -37,7 +37,9 @@ class PostgresDatastore(PostgresReading, PostgresUpkeep):
         """A transaction whose statements travel together: its commit shares the round trip of its last writes."""
         with self._engine.connection() as connection, connection.pipeline():
             yield PostgresBatch(connection)
-            connection.commit()
+            # Not connection.commit(): within a pipeline it waits for its answer without having sent all of a large
+            # statement, for ever (psycopg 3.3). The end of the pipeline sends everything first.
+            connection.execute("COMMIT")
 
     def check_health(self) -> None:
         """Returns when the database answers."""

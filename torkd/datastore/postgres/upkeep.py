@@ -53,7 +53,14 @@ class PostgresUpkeep:
                     self.add_log_parts([part])
                 return
             log.warning("a log part can't be stored: %s", error, extra={"task_id": parts[0].task_id})
-            self._add_log_parts([replace(parts[0], contents=f"[this part of the log could not be stored: {error}]\n")])
+            self._add_notice(parts[0], error)
+
+    def _add_notice(self, part: LogPrinted, error: BadData) -> None:
+        notice = f"[this part of the log could not be stored: {error}]\n"
+        try:
+            self._add_log_parts([replace(part, contents=notice)])
+        except BadData:
+            log.warning("its place in the log stays empty", extra={"task_id": part.task_id})
 
     def _add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
         rows = [
@@ -63,7 +70,7 @@ class PostgresUpkeep:
                 "dispatch": part.dispatch,
                 "run_id": part.run_id,
                 "number": part.number,
-                "contents": part.contents.replace("\0", "\ufffd"),
+                "contents": _storable(part.contents),
                 "printed_at": part.printed_at,
             }
             for part in parts
@@ -77,6 +84,7 @@ class PostgresUpkeep:
         with self._pool.connection() as connection, connection.pipeline():
             retries = connection.execute(SQL.due_retries, {"now": now, "limit": limit})
             unfolding = connection.execute(SQL.unfolding, {"limit": limit})
+            connection.execute(SQL.note_unknown_leases)
             lost = connection.execute(SQL.lost_runs, {"lease": lease_seconds, "limit": limit})
             events: list[EngineEvent] = [
                 RetryDue(task_id=task, job_id=job, root_id=root) for task, job, root in retries.fetchall()
@@ -92,12 +100,6 @@ class PostgresUpkeep:
         """The job whose row is locked for changes of this one."""
         with self._pool.connection() as connection:
             row = connection.execute(SQL.root_of, {"job": job_id}).fetchone()
-        return row[0] if row else None
-
-    def next_due_at(self) -> datetime | None:
-        """When the next retry is due."""
-        with self._pool.connection() as connection:
-            row = connection.execute(SQL.next_due).fetchone()
         return row[0] if row else None
 
     @contextmanager
@@ -134,6 +136,13 @@ class PostgresUpkeep:
             connection.execute(SQL.send_all_again)
         return True
 
+    def send_unseen_again(self, queue: str, *, before: datetime, limit: int) -> int:
+        """Hand out again what was handed out to a queue before then and no run holds; how many there were."""
+        with self._pool.connection() as connection:
+            return connection.execute(
+                SQL.send_unseen_again, {"queue": queue, "before": before, "limit": limit}
+            ).rowcount
+
     def end_leases(self) -> None:
         """Every run of before is lost."""
         with self._pool.connection() as connection:
@@ -147,17 +156,34 @@ class PostgresUpkeep:
             connection.execute(SQL.empty_outbox)
 
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
-        """Remove what the retention no longer covers; how many rows of jobs and logs went."""
+        """Remove some of what the retention no longer covers; how many rows went. Zero when nothing is left to remove."""
         with self._pool.connection() as connection:
-            jobs = [
-                row[0] for row in connection.execute(SQL.old_jobs, {"age": jobs_seconds, "limit": limit}).fetchall()
-            ]
-            if jobs:
-                connection.execute(SQL.delete_job_rows, {"jobs": jobs})
-            logs = connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
+            gone = _delete_jobs(connection, jobs_seconds, limit)
+            gone += connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
             connection.execute(SQL.delete_old_keys)
             connection.execute(SQL.forget_leases)
-        return len(jobs) + logs
+            connection.execute(SQL.forget_nodes)
+        return gone
+
+
+def _delete_jobs(connection: Connection, age: float, limit: int) -> int:
+    """Delete the rows of old jobs, `limit` of a kind at most; the jobs themselves once nothing else of them is left."""
+    jobs = [row[0] for row in connection.execute(SQL.old_jobs, {"age": age, "limit": limit}).fetchall()]
+    if not jobs:
+        return 0
+    gone = [
+        connection.execute(statement, {"jobs": jobs, "limit": limit}).rowcount
+        for statement in (SQL.delete_some_tasks, SQL.delete_some_items, SQL.delete_some_log_parts)
+    ]
+    if max(gone) < limit:
+        gone.append(connection.execute(SQL.delete_jobs, {"jobs": jobs}).rowcount)
+    return sum(gone)
+
+
+def _storable(contents: str) -> str:
+    """Without what no database can hold: NUL, and halves of surrogate pairs."""
+    text = contents.replace("\0", "\ufffd")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _node_row(heartbeat: Heartbeat) -> dict[str, Any]:

@@ -4,15 +4,24 @@
 -- The only lock: the row of the root job. Jobs that somebody else works on are left for later.
 SELECT id FROM jobs WHERE id = ANY(%(roots)s::text[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
+-- name: set_lock_timeout
+-- For this transaction.
+SELECT set_config('lock_timeout', %(milliseconds)s, true);
+
 -- name: lock_roots_waiting
 -- For an event that was skipped too often, and for people, who wait.
 SELECT id FROM jobs WHERE id = ANY(%(roots)s::text[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: load
--- In one answer, each row as JSON: the tasks of the events and everything above them (parents, and the tasks that wait for
--- sub-jobs), all their jobs, and for tasks that have ended at the top of their job its next step with the context it reads.
-WITH RECURSIVE chain AS (
-    SELECT t.id, t.job_id, t.parent_id FROM tasks t WHERE t.id = ANY(%(tasks)s::text[])
+-- In one answer, each row as JSON: the tasks of the events and everything above them and above the jobs in `tops` (parents,
+-- and the tasks that wait for sub-jobs), all their jobs, and for tasks that have ended at the top of their job its next step with the context it reads.
+WITH RECURSIVE first AS (
+    SELECT unnest(%(tasks)s::text[]) AS id
+    UNION
+    SELECT j.parent_task_id FROM jobs j WHERE j.id = ANY(%(tops)s::text[])
+),
+chain AS (
+    SELECT t.id, t.job_id, t.parent_id FROM first JOIN tasks t ON t.id = first.id
     UNION
     SELECT p.id, p.job_id, p.parent_id
     FROM chain c JOIN jobs j ON j.id = c.job_id JOIN tasks p ON p.id = coalesce(c.parent_id, j.parent_task_id)

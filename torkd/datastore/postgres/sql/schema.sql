@@ -112,7 +112,7 @@ CREATE INDEX tasks_of_parent ON tasks (parent_id, item_index) WHERE parent_id IS
 CREATE INDEX tasks_held ON tasks (lease_id) WHERE state = 'RUNNING' AND lease_id IS NOT NULL;
 CREATE INDEX tasks_handed_out ON tasks (scheduled_at) WHERE state = 'SCHEDULED';
 CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'PENDING' AND due_at IS NOT NULL;
-CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND created < size;
+CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND released < size;
 
 -- The elements of a large each or parallel, in blocks.
 CREATE TABLE task_items (
@@ -180,8 +180,11 @@ CREATE TABLE idempotency (
     digest     bytea NOT NULL,                 -- HMAC of the body
     job_id     text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
+    expires_at timestamptz,                    -- seven days after its job was removed
     PRIMARY KEY (owner, key)
 );
+CREATE INDEX idempotency_of_job ON idempotency (job_id);
+CREATE INDEX idempotency_expired ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
 
 CREATE TABLE users (
     id            text PRIMARY KEY,

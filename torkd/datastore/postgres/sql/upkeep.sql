@@ -7,7 +7,7 @@ SELECT DISTINCT ON (id) id, lease_id, name, hostname, port, queue, status, cpu_p
 FROM json_to_recordset(%(rows)s::json) AS r (
     id text, lease_id text, name text, hostname text, port int, queue text, status text, cpu_percent float8,
     task_count int, version text, started_at timestamptz)
-ORDER BY id
+ORDER BY id, started_at DESC
 ON CONFLICT (id) DO UPDATE SET lease_id = excluded.lease_id, name = excluded.name, hostname = excluded.hostname,
     port = excluded.port, queue = excluded.queue, status = excluded.status, cpu_percent = excluded.cpu_percent,
     task_count = excluded.task_count, version = excluded.version, started_at = excluded.started_at,
@@ -25,13 +25,21 @@ ON CONFLICT (id) DO UPDATE SET renewed_at = now();
 UPDATE engine SET heartbeats_until = now(),
     heartbeats_since = CASE WHEN heartbeats_until > now() - make_interval(secs => %(gap)s) THEN heartbeats_since ELSE now() END;
 
+-- name: note_unknown_leases
+-- A worker whose runs are known before its first heartbeat is: its lease counts from now, by the clock of the database.
+INSERT INTO leases (id, node_id, renewed_at)
+SELECT DISTINCT ON (t.lease_id) t.lease_id, coalesce(t.node_id, ''), now()
+FROM tasks t WHERE t.state = 'RUNNING' AND t.lease_id IS NOT NULL AND NOT EXISTS (SELECT FROM leases l WHERE l.id = t.lease_id)
+ORDER BY t.lease_id
+ON CONFLICT DO NOTHING;
+
 -- name: lost_runs
 -- Runs whose lease has ended, or was not renewed while heartbeats were read without a gap for a whole lease.
 SELECT t.id, t.job_id, t.root_id, t.dispatch, t.run_id
-FROM tasks t LEFT JOIN leases l ON l.id = t.lease_id CROSS JOIN engine e
-WHERE t.state = 'RUNNING' AND t.lease_id IS NOT NULL
-  AND (coalesce(l.ended, false)
-       OR (coalesce(l.renewed_at, t.started_at) < now() - make_interval(secs => %(lease)s)
+FROM engine e CROSS JOIN leases l JOIN tasks t ON t.lease_id = l.id
+WHERE t.state = 'RUNNING'
+  AND (l.ended
+       OR (l.renewed_at < now() - make_interval(secs => %(lease)s)
            AND e.heartbeats_since < now() - make_interval(secs => %(lease)s)
            AND e.heartbeats_until > now() - make_interval(secs => %(lease)s)))
 LIMIT %(limit)s;
@@ -40,23 +48,31 @@ LIMIT %(limit)s;
 SELECT id, job_id, root_id FROM tasks
 WHERE state = 'PENDING' AND due_at IS NOT NULL AND due_at <= %(now)s ORDER BY due_at LIMIT %(limit)s;
 
--- name: next_due
-SELECT min(due_at) FROM tasks WHERE state = 'PENDING' AND due_at IS NOT NULL;
-
 -- name: unfolding
--- Composites that wait for children which nobody is making.
+-- Composites with room for children that nobody may be releasing or making.
 SELECT id, job_id, root_id FROM tasks
-WHERE state = 'RUNNING' AND created < size AND created < completions + greatest(concurrency, 1000) LIMIT %(limit)s;
+WHERE state = 'RUNNING' AND released < size AND released - completions < coalesce(nullif(concurrency, 0), 1000)
+LIMIT %(limit)s;
 
 -- name: root_of
 SELECT root_id FROM jobs WHERE id = %(job)s;
 
 -- name: end_leases
+-- Those of workers that were never heard of too.
+WITH unheard AS (
+    INSERT INTO leases (id, node_id, renewed_at, ended)
+    SELECT DISTINCT ON (t.lease_id) t.lease_id, coalesce(t.node_id, ''), now(), true
+    FROM tasks t WHERE t.state = 'RUNNING' AND t.lease_id IS NOT NULL ORDER BY t.lease_id
+    ON CONFLICT DO NOTHING
+)
 UPDATE leases SET ended = true WHERE NOT ended;
 
 -- name: forget_leases
-DELETE FROM leases l WHERE l.ended AND l.renewed_at < now() - interval '1 hour'
+DELETE FROM leases l WHERE l.renewed_at < now() - interval '1 hour'
   AND NOT EXISTS (SELECT FROM tasks t WHERE t.lease_id = l.id AND t.state = 'RUNNING');
+
+-- name: forget_nodes
+DELETE FROM nodes WHERE last_heartbeat_at < now() - interval '1 day';
 
 -- name: leftovers
 SELECT task_id, dispatch FROM outbox WHERE created_at < now() - make_interval(secs => %(age)s)
@@ -86,6 +102,14 @@ INSERT INTO outbox (task_id, dispatch, created_at)
 SELECT id, dispatch, now() - interval '1 hour' FROM tasks WHERE state = 'SCHEDULED'
 ON CONFLICT DO NOTHING;
 
+-- name: send_unseen_again
+-- Hand-outs of a queue that was empty for a while, and that no run holds: the broker has lost them.
+INSERT INTO outbox (task_id, dispatch, created_at)
+SELECT id, dispatch, now() - interval '1 hour' FROM tasks
+WHERE state = 'SCHEDULED' AND scheduled_at < %(before)s AND queue = %(queue)s
+ORDER BY scheduled_at LIMIT %(limit)s
+ON CONFLICT DO NOTHING;
+
 -- name: cancel_all_tasks
 UPDATE tasks SET state = 'CANCELLED', failed_at = now() WHERE state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING');
 
@@ -108,18 +132,30 @@ FROM json_to_recordset(%(rows)s::json) AS r (
 ON CONFLICT DO NOTHING;
 
 -- name: old_jobs
-SELECT id FROM jobs
-WHERE (delete_at < now())
-   OR (created_at < now() - make_interval(secs => %(age)s) AND state IN ('COMPLETED', 'FAILED', 'CANCELLED'))
-LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
+-- Jobs that have ended, whole trees: a sub-job stays as long as the job at its root is active, unless it says otherwise.
+SELECT j.id FROM jobs j
+WHERE j.state IN ('COMPLETED', 'FAILED', 'CANCELLED')
+  AND (j.delete_at < now()
+       OR (j.created_at < now() - make_interval(secs => %(age)s)
+           AND NOT EXISTS (SELECT FROM jobs r WHERE r.id = j.root_id AND r.state IN ('PENDING', 'SCHEDULED', 'RUNNING'))))
+LIMIT %(limit)s FOR UPDATE OF j SKIP LOCKED;
 
--- name: delete_job_rows
-WITH a AS (DELETE FROM tasks WHERE job_id = ANY(%(jobs)s)),
-     b AS (DELETE FROM job_details WHERE job_id = ANY(%(jobs)s)),
-     c AS (DELETE FROM job_steps WHERE job_id = ANY(%(jobs)s)),
-     d AS (DELETE FROM job_context WHERE job_id = ANY(%(jobs)s)),
-     e AS (DELETE FROM task_items WHERE job_id = ANY(%(jobs)s)),
-     f AS (DELETE FROM task_log_parts WHERE job_id = ANY(%(jobs)s))
+-- name: delete_some_tasks
+DELETE FROM tasks WHERE ctid = ANY(ARRAY(SELECT ctid FROM tasks WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s));
+
+-- name: delete_some_items
+DELETE FROM task_items WHERE ctid = ANY(ARRAY(SELECT ctid FROM task_items WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s));
+
+-- name: delete_some_log_parts
+DELETE FROM task_log_parts
+WHERE ctid = ANY(ARRAY(SELECT ctid FROM task_log_parts WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s));
+
+-- name: delete_jobs
+-- What is left of jobs without tasks. Their idempotency keys are kept for seven days more.
+WITH a AS (DELETE FROM job_details WHERE job_id = ANY(%(jobs)s)),
+     b AS (DELETE FROM job_steps WHERE job_id = ANY(%(jobs)s)),
+     c AS (DELETE FROM job_context WHERE job_id = ANY(%(jobs)s)),
+     d AS (UPDATE idempotency SET expires_at = now() + interval '7 days' WHERE job_id = ANY(%(jobs)s))
 DELETE FROM jobs WHERE id = ANY(%(jobs)s);
 
 -- name: delete_old_logs
@@ -127,7 +163,4 @@ DELETE FROM task_log_parts WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM task_log_parts WHERE created_at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
 
 -- name: delete_old_keys
--- Keys are kept for seven days beyond their job.
-DELETE FROM idempotency i WHERE i.created_at < now() - interval '7 days'
-  AND NOT EXISTS (SELECT FROM jobs j WHERE j.id = i.job_id
-                  AND coalesce(j.completed_at, j.failed_at, now()) > now() - interval '7 days');
+DELETE FROM idempotency WHERE expires_at < now();

@@ -1,0 +1,26 @@
+"""Counting what is sent to Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+
+@contextmanager
+def counted_statements() -> Iterator[list[str]]:
+    """The statements that are executed during the block, in order; commits are not counted."""
+    statements: list[str] = []
+    execute = psycopg.Connection.execute
+
+    def counting(connection: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
+        if query != "COMMIT":
+            statements.append(str(query))
+        return execute(connection, query, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Connection, "execute", counting)
+        yield statements
