@@ -149,9 +149,7 @@ class Daemon:
                     found[process.pid] = process
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
-        return [
-            process for process in found.values() if process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        ]
+        return [process for process in found.values() if _is_alive(process)]
 
     def stop(self, signal_number: int = signal.SIGTERM, within: float = 40) -> int:
         """Tell it to end, and wait; its exit code."""
@@ -185,7 +183,7 @@ class Daemon:
         """Its processes of one kind: `server` (gunicorn's child, which has the engine) or `postgres` (the postmaster)."""
         if kind == "server":
             return psutil.Process(self.process.pid).children()
-        return [process for process in self.processes() if process.name() == "postgres" and "-D" in process.cmdline()]
+        return [process for process in self.processes() if _is_postmaster(process)]
 
     def torkctl(
         self, *arguments: str, within: float = 60, stdin: str | None = None
@@ -209,3 +207,17 @@ class Daemon:
             "HOME": str(self.base),
             "TORK_CLIENT_ENDPOINT": self.endpoint,
         }
+
+
+def _is_postmaster(process: psutil.Process) -> bool:
+    try:
+        return process.name() == "postgres" and "-D" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
