@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -93,6 +93,10 @@ class StoredRows:
             "started_at": NOON,
         }
         self.insert("nodes", id=node_id, last_heartbeat_at=heard, **row | columns)
+
+    def execute(self, statement: LiteralString, values: tuple[Any, ...] = ()) -> None:
+        """Any other statement."""
+        self._connection.execute(statement, values)
 
     def insert(self, table: str, **columns: Any) -> None:
         """A row of any table."""

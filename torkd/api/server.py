@@ -52,6 +52,7 @@ def serve(
     _allow_open_files(2 * options.connections)
     application = _Application(listener, options, start)
     arbiter = TorkArbiter(application, notifier or Notifier())
+    os.environ.pop("SERVER_SOFTWARE", None)  # gunicorn's; tasks would inherit it
     code = 0
     try:
         arbiter.run()

@@ -131,12 +131,12 @@ def test_lists_show_the_newest_first_in_pages(reading: PostgresReading, stored: 
 
 def test_totals_stop_at_ten_thousand(reading: PostgresReading, stored: StoredRows) -> None:
     stored.job("j1", tags=["many"])
-    stored._connection.execute(
+    stored.execute(
         "INSERT INTO jobs (id, root_id, name, state, task_count, created_by, created_at)"
         " SELECT 'x' || n, 'x', 'x', 'COMPLETED', 1, 'x', now() FROM generate_series(1, %s) n",
         (COUNTED_AT_MOST,),
     )
-    stored._connection.execute(
+    stored.execute(
         "INSERT INTO job_details (job_id, search) SELECT id, '' FROM jobs WHERE name = 'x'",
     )
     page = reading.list_jobs(JobQuery(), page=1, size=10)
@@ -233,6 +233,11 @@ def test_many_changes_come_in_several_answers(
         stored.task(task_id, "j1", version=version)
     first = reading.job_changes("j1", 0)
     assert ({task.id for task in first.tasks}, first.version, first.more) == ({"a", "b", "c", "d"}, 5, True)
+    stored.execute("UPDATE jobs SET version = 4 WHERE id = 'j1'")
+    assert reading.job_changes("j1", 0).version == 4, (
+        "a task that changed after the job was read does not hide the job's change"
+    )
+    stored.execute("UPDATE jobs SET version = 9 WHERE id = 'j1'")
     second = reading.job_changes("j1", first.version)
     assert ([task.id for task in second.tasks], second.version, second.more) == (["e"], 9, False)
 

@@ -69,8 +69,10 @@ class JobReading(Querying):
                 raise NotFound("job not found")
             changed = cursor.execute(_TASKS_SQL.get_changed_tasks, asked).fetchall()
         more = len(changed) >= CHANGED_AT_ONCE
+        version: int = rows[0]["version"]
         return JobChanges(
-            version=changed[-1]["version"] if more else rows[0]["version"],
+            # Never beyond the job as it was read: tasks read after it may have changed together with it once more.
+            version=min(version, changed[-1]["version"]) if more else version,
             job=read_summary(rows[0]),
             tasks=[read_task_summary(task) for task in changed],
             more=more,
