@@ -56,7 +56,11 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
                 reload=lambda: _reload(engine),
             )
 
-        return serve(listener, ServerOptions(drain_seconds=settings.worker.drain.total_seconds()), start=start)
+        return serve(
+            listener,
+            ServerOptions(drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds()),
+            start=start,
+        )
 
 
 def _reload(engine: Engine) -> None:
