@@ -55,6 +55,8 @@ class World:
     mail: list[EngineEvent] = field(default_factory=list)
     """To the coordinators."""
     runs: dict[str, Run] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    """Of every run there ever was."""
     results_told: Counter[tuple[str, str]] = field(default_factory=Counter)
     incarnations: Counter[str] = field(default_factory=Counter)
     runs_started: int = 0
@@ -80,6 +82,7 @@ class World:
         restarted = any(isinstance(event, RestartRequested) for event in events)
         engine_promises.kept(before, self.model, restarted=restarted)
         self._count_results(outcome)
+        self._check_owners()
         self._carry_out(outcome)
         return outcome
 
@@ -102,6 +105,16 @@ class World:
             if task.state is TaskState.COMPLETED and task.var and task.result
         )
         assert self.results_told == expected, "each result is applied once"
+
+    def _check_owners(self) -> None:
+        for task in self.model.tasks.values():
+            if task.run_id is not None:
+                assert self.deliveries[task.run_id] in {
+                    Delivery(task.id, task.dispatch),
+                    Delivery(task.id, task.dispatch, redelivered=True),
+                }, f"only a run of the latest hand-out can own {task}"
+            if task.result and task.run_id is not None:
+                assert task.result == f"by {task.run_id}", f"only the owner reports for {task}"
 
     def _carry_out(self, outcome: Outcome) -> None:
         self.queue += [Delivery(task_id, self.model.tasks[task_id].dispatch) for task_id in outcome.sent]
@@ -131,6 +144,7 @@ class World:
             waits_for_grant=delivery.redelivered,
         )
         self.runs[run.run_id] = run
+        self.deliveries[run.run_id] = delivery
         self.claim(run)
 
     def send_again(self) -> None:
@@ -253,3 +267,8 @@ class World:
         else:
             raise AssertionError(f"some job hangs: {self.model.jobs}")
         engine_promises.all_ended(self.model)
+        self.wake()
+        mail, self.mail = self.mail, []
+        for event in mail:
+            self.handle([event])
+        assert not [run for run in self.runs.values() if run.report], "every report is acknowledged"
