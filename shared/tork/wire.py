@@ -6,8 +6,9 @@ for what we send (an unknown field comes from a newer version and is ignored).
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -37,6 +38,47 @@ def encode_text(value: Any) -> str:
 def decode(data: bytes | str, to: type[T]) -> T:
     """Read JSON of our own into `to`. Raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
     return msgspec.json.decode(data, type=to)
+
+
+class StoredDecoder(Generic[T]):
+    """Reads stored documents: what a newer version wrote and this one does not know is left out, at any depth.
+
+    Model values that users send refuse unknown fields, and the same classes are stored. A document of this version is read
+    at full speed; only one with surprises costs more.
+    """
+
+    def __init__(self, to: type[T]) -> None:
+        self._to = to
+        self._decode = msgspec.json.Decoder(to).decode
+
+    def decode(self, data: bytes | str) -> T:
+        """The value. Raises `msgspec.ValidationError` for what is wrong in other ways."""
+        try:
+            return self._decode(data)
+        except msgspec.ValidationError as error:
+            if not _UNKNOWN.match(str(error)):
+                raise
+        document = msgspec.json.decode(data)
+        for _ in range(_MOST_UNKNOWN):
+            try:
+                return msgspec.convert(document, self._to)
+            except msgspec.ValidationError as error:
+                unknown = _UNKNOWN.match(str(error))
+                if unknown is None:
+                    raise
+                _leave_out(document, unknown["path"] or "", unknown["name"])
+        return msgspec.convert(document, self._to)
+
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>.*?)`(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_MOST_UNKNOWN = 1_000
+
+
+def _leave_out(document: Any, path: str, name: str) -> None:
+    for field, index in _STEP.findall(path):
+        document = document[field] if field else document[int(index)]
+    del document[name]
 
 
 def as_utc(moment: datetime) -> datetime:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tork.task import TaskDefinition, TaskState
+from tork.wire import StoredDecoder
 from torkd.broker.messages import RunEnded, RunOutcome
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.statements import load_statements
@@ -41,7 +42,7 @@ CHILDREN_AT_ONCE = 500
 STEPS_AT_ONCE = 50
 """How many steps are read when a decision asks for more: jobs that skip many tasks go through them fast."""
 
-_decode_task = msgspec.json.Decoder(TaskDefinition).decode
+_decode_task = StoredDecoder(TaskDefinition).decode
 _decode_any = msgspec.json.Decoder().decode
 
 
@@ -60,8 +61,8 @@ class _ContextRow(msgspec.Struct, frozen=True):
     value: str
 
 
-_decode_task_row = msgspec.json.Decoder(TaskRow).decode
-_decode_job_row = msgspec.json.Decoder(JobRow).decode
+_decode_task_row = StoredDecoder(TaskRow).decode
+_decode_job_row = StoredDecoder(JobRow).decode
 _decode_step_row = msgspec.json.Decoder(_StepRow).decode
 _decode_context_row = msgspec.json.Decoder(_ContextRow).decode
 

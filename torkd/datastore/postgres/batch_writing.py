@@ -18,6 +18,7 @@ from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import OrderKind, TellNode
 from torkd.engine.reads import Reads, reads_of, reads_of_text
 from torkd.engine.view import View
+from torkd.hooks.redact import redact_text
 
 SQL = load_statements("batch.sql")
 
@@ -87,7 +88,8 @@ def _insert_jobs(connection: Connection, view: View) -> None:
         details.append(
             {
                 "job_id": job.id,
-                "name": definition.name,
+                # Without secrets: else a search could confirm a guessed one.
+                "searched": redact_text(f"{definition.name} {definition.description}", definition.secrets.values()),
                 "description": definition.description,
                 "tags": definition.tags,
                 "output": definition.output,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from tork.account import User
 from tork.job import Defaults, Job, JobContext, JobState, JobSummary, ScheduleReference
 from tork.task import AutoDelete, Task, TaskDefinition, WebhookDefinition
-from tork.wire import as_utc
+from tork.wire import StoredDecoder, as_utc
 from torkd.datastore.postgres.querying import Row, moment, number
 
-_STEP = msgspec.json.Decoder(TaskDefinition)
-_DEFAULTS = msgspec.json.Decoder(Defaults)
-_WEBHOOKS = msgspec.json.Decoder(list[WebhookDefinition])
+_STEP = StoredDecoder(TaskDefinition)
+_DEFAULTS = StoredDecoder(Defaults)
+_WEBHOOKS = StoredDecoder(list[WebhookDefinition])
 
 
 def read_summary(row: Row) -> JobSummary:

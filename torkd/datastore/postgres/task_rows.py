@@ -8,9 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from tork.task import Task, TaskState, TaskSummary
+from tork.wire import StoredDecoder
 from torkd.datastore.postgres.querying import Row, moment, number
 
-_SPEC = msgspec.json.Decoder(Task)
+_SPEC = StoredDecoder(Task)
 
 
 class _Told(msgspec.Struct):
@@ -20,7 +21,7 @@ class _Told(msgspec.Struct):
     tags: list[str] = []
 
 
-_TOLD = msgspec.json.Decoder(_Told)
+_TOLD = StoredDecoder(_Told)
 
 
 def read_task(row: Row) -> Task:

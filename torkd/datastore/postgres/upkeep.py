@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from tork import wire
 from tork.errors import BadData
 from tork.task import DEFAULT_QUEUE, TaskDefinition
+from tork.wire import StoredDecoder
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.postgres.pool import Connection, Pool
 from torkd.datastore.postgres.statements import load_statements
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 SQL = load_statements("upkeep.sql")
 BATCH_SQL = load_statements("batch.sql")
 
-_decode_task = msgspec.json.Decoder(TaskDefinition).decode
+_decode_task = StoredDecoder(TaskDefinition).decode
 
 
 class PostgresUpkeep:

@@ -142,9 +142,9 @@ FROM json_to_recordset(%(rows)s::json) AS r (
 
 -- name: insert_details
 INSERT INTO job_details (job_id, description, tags, output, webhooks, search)
-SELECT job_id, description, tags, output, webhooks, to_tsvector('english', left(name || ' ' || description, 100000))
+SELECT job_id, description, tags, output, webhooks, to_tsvector('english', left(searched, 100000))
 FROM json_to_recordset(%(rows)s::json) AS r (
-    job_id text, name text, description text, tags text[], output text, webhooks text);
+    job_id text, searched text, description text, tags text[], output text, webhooks text);
 
 -- name: insert_steps
 INSERT INTO job_steps (job_id, position, spec, reads, reads_all)
