@@ -15,7 +15,7 @@ PARTS = "SELECT * FROM task_log_parts ORDER BY seq"
 
 
 def part(contents: str = "line\n", *, number: int = 1, **fields: Any) -> LogPrinted:
-    ids = {"task_id": "t1", "job_id": "j1", "run_id": "r1", "dispatch": 1} | fields
+    ids: dict[str, Any] = {"task_id": "t1", "job_id": "j1", "run_id": "r1", "dispatch": 1} | fields
     return LogPrinted(number=number, contents=contents, printed_at=A_TIME, **ids)
 
 

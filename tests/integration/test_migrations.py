@@ -1,0 +1,149 @@
+"""The schema: one way to it, once, by one process at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.support.postgres import PostgresServer
+from tork.errors import DatastoreUnavailable, StartError
+from torkd.datastore.postgres.migrations import Migration, migrate, shipped
+
+pytestmark = pytest.mark.postgres
+
+CATALOGS = {
+    "columns": """
+        SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity
+        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, 2
+    """,
+    "order of columns": """
+        SELECT table_name, string_agg(column_name, ' ' ORDER BY ordinal_position)
+        FROM information_schema.columns WHERE table_schema = 'public' GROUP BY 1 ORDER BY 1
+    """,
+    "indexes": "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2
+    """,
+    "settings of tables": """
+        SELECT relname, array_to_string(reloptions, ' ') FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1
+    """,
+    "rows": "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM engine), (SELECT epoch FROM engine)",
+}
+
+ONE = Migration(1, "one", "CREATE TABLE one (id int);", 1)
+TWO = Migration(2, "two", "CREATE TABLE two (id int);", 2)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer.start() as server:
+        yield server
+
+
+@pytest.fixture
+def dsn(server: PostgresServer) -> Iterator[str]:
+    dsn = server.create_database()
+    yield dsn
+    server.drop_database(dsn)
+
+
+def rows(dsn: str, query: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(query).fetchall()
+
+
+def tables(dsn: str) -> set[str]:
+    return {name for (name,) in rows(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+
+
+@pytest.fixture(scope="module")
+def both(server: PostgresServer) -> tuple[str, str]:
+    """A database that migrations made, and one that `schema.sql` made."""
+    migrated, described = server.create_database(), server.create_database()
+    migrate(migrated)
+    with psycopg.connect(described) as connection:
+        connection.execute((files("torkd.datastore.postgres") / "sql" / "schema.sql").read_text())
+    with psycopg.connect(migrated) as connection:
+        connection.execute("DROP TABLE schema_migrations")
+    return migrated, described
+
+
+@pytest.mark.parametrize("catalog", CATALOGS)
+def test_migrations_lead_to_the_schema_as_it_is_described(both: tuple[str, str], catalog: str) -> None:
+    migrated, described = (rows(dsn, CATALOGS[catalog]) for dsn in both)
+    assert migrated == described
+    assert migrated
+
+
+def test_every_time_has_a_zone_and_no_text_has_a_length(both: tuple[str, str]) -> None:
+    types = {kind for (kind,) in rows(both[1], "SELECT DISTINCT data_type FROM information_schema.columns "
+                                               "WHERE table_schema = 'public'")}  # fmt: skip
+    assert "timestamp with time zone" in types
+    assert types & {"timestamp without time zone", "character varying", "character"} == set()
+
+
+def test_of_four_at_once_one_applies_each_migration(dsn: str) -> None:
+    barrier = threading.Barrier(4)
+    answers: list[list[str]] = []
+
+    def work() -> None:
+        barrier.wait()
+        answers.append(migrate(dsn))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    names = [f"{migration.version:04d}_{migration.name}" for migration in shipped()]
+    assert sorted(answers) == [[], [], [], names]
+
+
+def test_what_was_applied_is_not_applied_again(dsn: str) -> None:
+    assert migrate(dsn, [ONE]) == ["0001_one"]
+    assert migrate(dsn, [ONE]) == []
+    assert migrate(dsn, [ONE, TWO]) == ["0002_two"]
+
+
+def test_a_file_that_was_changed_after_it_was_applied_is_refused(dsn: str) -> None:
+    migrate(dsn, [ONE])
+    with pytest.raises(StartError, match="migration 0001_one was changed after it was applied"):
+        migrate(dsn, [Migration(1, "one", ONE.sql + " ", 1), TWO])
+    assert "two" not in tables(dsn)
+
+
+def test_a_newer_database_is_refused_unless_it_says_that_we_can_still_run(dsn: str) -> None:
+    migrate(dsn, [ONE, TWO])
+    with pytest.raises(StartError, match=r"has schema version 2 \(two\), this torkd knows 1: install a newer torkd"):
+        migrate(dsn, [ONE])
+
+
+def test_a_newer_database_that_says_so_is_used_as_it_is(dsn: str) -> None:
+    migrate(dsn, [ONE, Migration(2, "two", TWO.sql, 1)])
+    assert migrate(dsn, [ONE]) == []
+
+
+def test_a_migration_that_fails_leaves_nothing_and_keeps_those_before_it(dsn: str) -> None:
+    bad = Migration(2, "bad", "CREATE TABLE half (id int); SELECT 1 / 0;", 2)
+    with pytest.raises(DatastoreUnavailable, match="can't be migrated: division by zero"):
+        migrate(dsn, [ONE, bad])
+    assert tables(dsn) == {"schema_migrations", "one"}
+    assert migrate(dsn, [ONE, TWO]) == ["0002_two"]
+
+
+def test_a_server_that_does_not_answer_is_said_to_be_unavailable() -> None:
+    with pytest.raises(DatastoreUnavailable, match="can't be migrated"):
+        migrate("host=127.0.0.1 port=1 dbname=none connect_timeout=2")
+
+
+def test_shipped_migrations_are_numbered_without_gaps_and_say_who_can_still_run() -> None:
+    versions = [migration.version for migration in shipped()]
+    assert versions == list(range(1, len(versions) + 1))
+    assert all(1 <= migration.oldest <= migration.version for migration in shipped())
