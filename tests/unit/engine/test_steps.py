@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each
+from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each, report_of
 from tests.support.engine_play import Play
 from tork.job import Defaults, JobState
 from tork.task import Limits, Retry, TaskDefinition, TaskState
@@ -156,3 +156,9 @@ def test_chains_of_any_length_need_no_recursion() -> None:
     step = a_parallel(a_task("x", if_="false"))
     play = Play(a_job(*[step] * 700))
     assert (play.job.state, play.job.position) == (JobState.COMPLETED, 701)
+
+
+def test_a_result_of_the_same_batch_is_readable() -> None:
+    play = Play(a_job(a_parallel(a_task("a", var="x"), a_task("b")), a_task("next", cmd=["{{ tasks.x }}"])))
+    play.handle(report_of(play.task("a"), result="1"), report_of(play.task("b")))
+    assert play.spec("next").cmd == ["1"]
