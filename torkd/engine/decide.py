@@ -19,6 +19,7 @@ from torkd.engine.events import (
     RetryDue,
     RunLost,
 )
+from torkd.engine.following import ACTIONS
 from torkd.engine.turn import Turn
 from torkd.engine.view import View
 
@@ -50,8 +51,8 @@ def decide(view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[]
         case RestartRequested():
             jobs.restart(turn, event)
         case EventFailed():
-            tasks.event_failed(turn, event)
+            jobs.event_failed(turn, event)
         case _:
             assert_never(event)
-    turn.run_todo()
+    turn.run(ACTIONS)
     return turn.changes

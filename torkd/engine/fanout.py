@@ -18,7 +18,7 @@ from torkd.engine import progress, tasks
 from torkd.engine.events import ChildrenDue
 from torkd.engine.instance import plain_items
 from torkd.engine.rows import JobRow, TaskKind, TaskRow
-from torkd.engine.turn import Turn
+from torkd.engine.turn import Follow, Turn
 
 OPEN_WINDOW = 1_000
 """Children handed out at a time when no concurrency is given."""
@@ -106,10 +106,10 @@ def _can_release(task: TaskRow) -> bool:
 
 def _create_children(turn: Turn, parent_id: str, items: list[Any]) -> None:
     turn.unfolding[parent_id] = deque(items)
-    turn.todo.append((_create_next, parent_id))
+    turn.later(Follow.MAKE_CHILD, parent_id)
 
 
-def _create_next(turn: Turn, parent_id: str) -> None:
+def make_child(turn: Turn, parent_id: str) -> None:
     """Make one child. All that follows from it is settled before the next: it may make room, or end it all."""
     parent = turn.task(parent_id)
     assert parent is not None
@@ -124,7 +124,7 @@ def _create_next(turn: Turn, parent_id: str) -> None:
     index = parent.created
     turn.set_task(parent, created=index + 1, released=parent.released if hold else parent.released + 1)
     tasks.create(turn, job, definition, parent=parent, index=index, scope=scope, hold=hold)
-    turn.todo.append((_create_next, parent_id))
+    turn.later(Follow.MAKE_CHILD, parent_id)
 
 
 def _child_of(parent: TaskRow, item: Any) -> tuple[TaskDefinition, dict[str, Any] | None]:
@@ -177,4 +177,4 @@ def _release(turn: Turn, parent: TaskRow) -> TaskRow:
 
 def _complete(turn: Turn, parent: TaskRow) -> None:
     turn.set_task(parent, TaskState.COMPLETED, completed_at=turn.now, progress=100.0)
-    turn.todo.append((tasks.settled, parent.id))
+    turn.later(Follow.TASK_SETTLED, parent.id)

@@ -11,10 +11,10 @@ from tork.errors import DurationError, ExpressionError, StateConflict
 from tork.job import JobDefinition, JobState
 from tork.task import TaskState
 from torkd.engine import progress, tasks
-from torkd.engine.events import CancelRequested, JobSubmitted, RestartRequested
+from torkd.engine.events import CancelRequested, EventFailed, JobSubmitted, RestartRequested
 from torkd.engine.instance import text_of
 from torkd.engine.rows import JobRow, TaskRow
-from torkd.engine.turn import Turn
+from torkd.engine.turn import Follow, Turn
 
 
 def submitted(turn: Turn, event: JobSubmitted) -> None:
@@ -68,7 +68,7 @@ def step_done(turn: Turn, job: JobRow, task: TaskRow) -> None:
     if task.position != job.position:
         return
     turn.set_job(job, position=job.position + 1, progress=progress.after(job, task.position))
-    turn.todo.append((advance, job.id))
+    turn.later(Follow.ADVANCE_JOB, job.id)
 
 
 def _finish(turn: Turn, job: JobRow, output: str) -> None:
@@ -91,7 +91,7 @@ def _finish(turn: Turn, job: JobRow, output: str) -> None:
     parent = turn.set_task(parent, TaskState.COMPLETED, completed_at=turn.now, result=result, progress=100.0)
     if parent.var and result:
         turn.set_result(parent.job_id, parent.var, result)
-    turn.todo.append((tasks.settled, parent.id))
+    turn.later(Follow.TASK_SETTLED, parent.id)
 
 
 def _keep_for(job: JobRow) -> timedelta:
@@ -108,6 +108,18 @@ def fail(turn: Turn, job: JobRow, error: str) -> None:
     parent = turn.task(job.parent_task_id) if job.parent_task_id else None
     if parent is not None and parent.state is TaskState.RUNNING:
         tasks.fail(turn, parent, error)
+
+
+def event_failed(turn: Turn, event: EventFailed) -> None:
+    """An event of the task could not be handled: better a failed job with the reason than one that hangs."""
+    task = turn.task(event.task_id)
+    job = turn.job(event.job_id)
+    if job is None or not job.state.is_active:
+        return
+    if task is not None and task.state.is_active:
+        tasks.fail(turn, task, event.reason)
+    else:
+        fail(turn, job, event.reason)
 
 
 def cancel(turn: Turn, event: CancelRequested) -> None:
@@ -171,12 +183,12 @@ def start_subjob(turn: Turn, task_id: str) -> None:
         row = _attached(row, parent_job, task)
     turn.create_job(row, definition)
     turn.set_task(task, subjob_id=row.id)
-    turn.todo.append((start, row.id))
+    turn.later(Follow.START_JOB, row.id)
     if subjob.detached:
         latest = turn.task(task.id)
         assert latest is not None
         turn.set_task(latest, TaskState.COMPLETED, completed_at=turn.now, progress=100.0)
-        turn.todo.append((tasks.settled, task.id))
+        turn.later(Follow.TASK_SETTLED, task.id)
 
 
 def _attached(row: JobRow, parent_job: JobRow, task: TaskRow) -> JobRow:

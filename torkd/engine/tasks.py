@@ -10,12 +10,11 @@ from tork.errors import DurationError, ExpressionError
 from tork.job import JobState
 from tork.task import DEFAULT_QUEUE, Retry, TaskDefinition, TaskState, is_task_queue
 from torkd.broker.messages import RunClaimed, RunEnded, RunOutcome
-from torkd.engine import fanout, jobs
 from torkd.engine.changes import OrderKind
-from torkd.engine.events import EventFailed, RetryDue, RunLost
+from torkd.engine.events import RetryDue, RunLost
 from torkd.engine.instance import evaluate_task, with_defaults
 from torkd.engine.rows import JobRow, TaskKind, TaskRow, kind_of
-from torkd.engine.turn import Turn
+from torkd.engine.turn import Follow, Turn
 
 MAX_REDELIVERIES = 5
 """How often a task is handed out again after its worker died."""
@@ -78,12 +77,12 @@ def start(turn: Turn, task: TaskRow) -> None:
         task = turn.set_task(task, TaskState.PENDING)
     if spec.if_.strip() == "false":
         turn.set_task(task, TaskState.SKIPPED, scheduled_at=turn.now, started_at=turn.now, completed_at=turn.now)
-        turn.todo.append((settled, task.id))
+        turn.later(Follow.TASK_SETTLED, task.id)
     elif task.kind is TaskKind.REGULAR:
         schedule(turn, task)
     else:
         task = turn.set_task(task, TaskState.RUNNING, scheduled_at=turn.now, started_at=turn.now)
-        turn.todo.append((jobs.start_subjob if task.kind is TaskKind.SUBJOB else fanout.start, task.id))
+        turn.later(Follow.START_SUBJOB if task.kind is TaskKind.SUBJOB else Follow.UNFOLD_TASK, task.id)
 
 
 def schedule(turn: Turn, task: TaskRow) -> None:
@@ -96,22 +95,6 @@ def schedule(turn: Turn, task: TaskRow) -> None:
         task, TaskState.SCHEDULED, queue=queue, scheduled_at=turn.now, due_at=None, dispatch=task.dispatch + 1
     )
     turn.send(task)
-
-
-def settled(turn: Turn, task_id: str) -> None:
-    """What follows when a task has ended: its parent, or the job's next step, or the end of the job."""
-    task = turn.task(task_id)
-    assert task is not None
-    job = turn.job(task.job_id)
-    if job is None or not job.state.is_active:
-        return
-    if task.state is TaskState.FAILED:
-        jobs.fail(turn, job, task.error or "failed")
-    elif task.state in {TaskState.COMPLETED, TaskState.SKIPPED}:
-        if task.parent_id is not None:
-            fanout.child_done(turn, job, task)
-        else:
-            jobs.step_done(turn, job, task)
 
 
 def claimed(turn: Turn, event: RunClaimed) -> None:
@@ -153,7 +136,7 @@ def ended(turn: Turn, event: RunEnded) -> None:
         )
         if task.var and result:
             turn.set_result(task.job_id, task.var, result)
-        turn.todo.append((settled, task.id))
+        turn.later(Follow.TASK_SETTLED, task.id)
     else:
         task = turn.set_task(task, log_parts=event.log_parts)
         fail_or_retry(turn, job, task, event.error.replace("\0", "") or "failed without saying why")
@@ -181,18 +164,6 @@ def retry_due(turn: Turn, event: RetryDue) -> None:
         return
     if task.state is TaskState.PENDING and task.due_at is not None:
         schedule(turn, task)
-
-
-def event_failed(turn: Turn, event: EventFailed) -> None:
-    """An event of the task could not be handled: better a failed job with the reason than one that hangs."""
-    task = turn.task(event.task_id)
-    job = turn.job(event.job_id)
-    if job is None or not job.state.is_active:
-        return
-    if task is not None and task.state.is_active:
-        fail(turn, task, event.reason)
-    else:
-        jobs.fail(turn, job, event.reason)
 
 
 def fail_or_retry(turn: Turn, job: JobRow, task: TaskRow, error: str) -> None:
@@ -231,7 +202,7 @@ def fail_or_retry(turn: Turn, job: JobRow, task: TaskRow, error: str) -> None:
 def fail(turn: Turn, task: TaskRow, error: str) -> None:
     """The task failed for good."""
     turn.set_task(task, TaskState.FAILED, failed_at=turn.now, due_at=None, error=error)
-    turn.todo.append((settled, task.id))
+    turn.later(Follow.TASK_SETTLED, task.id)
 
 
 def retry_delay(policy: Retry, attempt: int) -> timedelta:

@@ -6,8 +6,9 @@ The view itself is not touched, so a decision that raises has changed nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from enum import Enum, auto
 from typing import Any
 
 from msgspec.structs import replace
@@ -34,15 +35,31 @@ from torkd.engine.transitions import check_job, check_task
 from torkd.engine.view import Context, NotLoadedError, Step, View, attached_jobs
 
 
+class Follow(Enum):
+    """What can follow from a change. The subject is a task or, for the last two, a job."""
+
+    TASK_SETTLED = auto()
+    """The task has ended: its parent or its job goes on."""
+    UNFOLD_TASK = auto()
+    """The parallel or each is RUNNING: its first children are made."""
+    MAKE_CHILD = auto()
+    """The next child of the task is made."""
+    START_SUBJOB = auto()
+    """The sub-job task is RUNNING: its job is made."""
+    START_JOB = auto()
+    ADVANCE_JOB = auto()
+    """The task at the job's position is made, or the job ends."""
+
+
 class Turn:
-    """The state of one decision. `todo` holds what follows from it, so that chains of any length need no recursion."""
+    """The state of one decision. What follows from a change is kept for `run`, so that chains need no recursion."""
 
     def __init__(self, view: View, now: datetime, new_id: Callable[[], str]) -> None:
         self.view = view
         self.now = now
         self.new_id = new_id
         self.changes: list[Change] = []
-        self.todo: deque[tuple[Callable[[Turn, str], None], str]] = deque()
+        self._todo: deque[tuple[Follow, str]] = deque()
         self.unfolding: dict[str, deque[Any]] = {}
         """Parent to the elements whose children are being made."""
         self._jobs: dict[str, JobRow] = {}
@@ -52,13 +69,17 @@ class Turn:
         self._definitions: dict[str, JobDefinition] = {}
         self._results: dict[str, dict[str, str]] = {}
 
-    def run_todo(self) -> None:
+    def later(self, follow: Follow, subject_id: str) -> None:
+        """This follows, once what is being done is done."""
+        self._todo.append((follow, subject_id))
+
+    def run(self, actions: Mapping[Follow, Callable[[Turn, str], None]]) -> None:
         """Carry out what follows; what follows from an action comes before what was to do already."""
-        while self.todo:
-            action, subject_id = self.todo.popleft()
-            later, self.todo = self.todo, deque()
-            action(self, subject_id)
-            self.todo.extend(later)
+        while self._todo:
+            follow, subject_id = self._todo.popleft()
+            later, self._todo = self._todo, deque()
+            actions[follow](self, subject_id)
+            self._todo.extend(later)
 
     @property
     def tasks_made(self) -> int:
