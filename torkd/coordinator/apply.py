@@ -93,8 +93,8 @@ def _dispatch(task: TaskRow) -> Dispatch:
 
 
 def _has_secrets(view: View, task: TaskRow) -> bool:
-    job, root = view.jobs.get(task.job_id), view.jobs.get(task.root_id)
-    return job is None or root is None or job.has_secrets or root.has_secrets
+    job = view.jobs.get(task.job_id)
+    return job is None or job.has_secrets
 
 
 def _message(task: TaskRow) -> RunTask:

@@ -179,6 +179,8 @@ def start_subjob(turn: Turn, task_id: str) -> None:
         webhooks=subjob.webhooks,
     )
     row = _new_job(turn, turn.new_id(), definition, created_by=parent_job.created_by)
+    # What it gets from its parent may hold the parent's secrets.
+    row = replace(row, has_secrets=row.has_secrets or parent_job.has_secrets)
     if not subjob.detached:
         row = _attached(row, parent_job, task)
     turn.create_job(row, definition)

@@ -67,7 +67,9 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
     versions: dict[str, int] = {}
     if not view.cancelled:
         return versions
-    rows = connection.execute(SQL.cancel_tree, {"jobs": list(set(view.cancelled)), "now": view.cancelled_at}).fetchall()
+    known = {"known_jobs": list(view.jobs), "known_tasks": list(view.tasks)}
+    below = {"jobs": list(set(view.cancelled)), "now": view.cancelled_at}
+    rows = connection.execute(SQL.cancel_tree, known | below).fetchall()
     told = {(order.node_id, order.run_id) for order in view.orders if order.kind is OrderKind.STOP}
     for kind, first, second in rows:
         if kind == "job":

@@ -105,7 +105,7 @@ JOIN task_items i ON i.task_id = w.task_id AND i.block BETWEEN w.first AND w.las
 ORDER BY i.task_id, i.block;
 
 -- name: cancel_tree
--- Cancel what is active below these jobs; answers with the runs to stop.
+-- Cancel what is active below these jobs, but for the rows that the batch writes itself; answers with the runs to stop.
 WITH RECURSIVE tree AS (
     SELECT unnest(%(jobs)s::text[]) AS id
     UNION
@@ -114,13 +114,14 @@ WITH RECURSIVE tree AS (
 ended_jobs AS (
     UPDATE jobs j SET state = 'CANCELLED', failed_at = %(now)s, version = j.version + 1
     FROM tree
-    WHERE j.id = tree.id AND NOT j.id = ANY(%(jobs)s) AND j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
+    WHERE j.id = tree.id AND NOT j.id = ANY(%(known_jobs)s::text[]) AND j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
     RETURNING j.id, j.version
 ),
 ended_tasks AS (
     UPDATE tasks t SET state = 'CANCELLED', failed_at = %(now)s, due_at = NULL, version = j.version + 1
     FROM tree JOIN jobs j ON j.id = tree.id
-    WHERE t.job_id = tree.id AND t.state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING')
+    WHERE t.job_id = tree.id AND NOT t.id = ANY(%(known_tasks)s::text[])
+      AND t.state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING')
     RETURNING t.run_id, t.node_id
 )
 SELECT 'job', id, version::text FROM ended_jobs

@@ -79,15 +79,19 @@ SELECT task_id, dispatch FROM outbox WHERE created_at < now() - make_interval(se
 ORDER BY created_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
 -- name: bodies
--- What a worker gets, with the secrets to hide in the logs: those of the job and of the topmost job above it.
+-- What a worker gets, with the secrets to hide in the logs: those of the job and of all jobs above it.
 SELECT t.id, t.job_id, t.root_id, t.dispatch, t.queue, t.priority, t.spec,
-       CASE WHEN j.has_secrets OR r.has_secrets THEN
-           (SELECT array_agg(c.value) FROM job_context c
-            WHERE c.job_id IN (t.job_id, t.root_id) AND c.namespace = 'secrets')
+       CASE WHEN j.has_secrets THEN (
+           WITH RECURSIVE above AS (
+               SELECT j.id, j.parent_job_id
+               UNION
+               SELECT p.id, p.parent_job_id FROM above JOIN jobs p ON p.id = above.parent_job_id
+           )
+           SELECT array_agg(c.value) FROM above JOIN job_context c ON c.job_id = above.id AND c.namespace = 'secrets')
        END
 FROM unnest(%(tasks)s::text[], %(dispatches)s::int[]) AS w (task_id, dispatch)
 JOIN tasks t ON t.id = w.task_id AND t.dispatch = w.dispatch AND t.state = 'SCHEDULED'
-JOIN jobs j ON j.id = t.job_id LEFT JOIN jobs r ON r.id = t.root_id
+JOIN jobs j ON j.id = t.job_id
 ORDER BY t.scheduled_at, t.position, t.item_index;
 
 -- name: epoch
