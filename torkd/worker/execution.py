@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tork.errors import BrokerUnavailable, RuntimeFailure, TaskStopped
-from torkd.broker.messages import LogPrinted, RunEnded, RunOutcome
+from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
 from torkd.broker.protocol import Broker, TaskDelivery
 from torkd.hooks.host_env import HostVariable, with_host_variables
 from torkd.runtime.protocol import Runtime, TaskRun
 from torkd.runtime.stopping import StopReason
 from torkd.runtime.time_limit import timeout_seconds
+from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.flushing import LogFlusher
 from torkd.worker.limits import with_default_limits
@@ -49,6 +50,7 @@ class Executor:
     lease_id: str
     runs: Runs
     reporter: Reporter
+    claims: Claims
     deadlines: Deadlines
     flusher: LogFlusher
     host_variables: tuple[HostVariable, ...]
@@ -67,6 +69,7 @@ class Executor:
             log = self._open_log(run)
             ending = self._run(run, log) if self._may_start(run, delivery) else _unstarted(run)
             run.has_ended = True
+            self.claims.drop(run.run_id)
             is_reported = self._report(run, log, ending)
         finally:
             self.deadlines.cancel(early_ack)
@@ -76,20 +79,20 @@ class Executor:
 
     def _may_start(self, run: Run, delivery: TaskDelivery) -> bool:
         """Claim the task; a redelivered one waits until it is granted. Asks again, for an answer may be lost."""
+        claim = run.claim(self.options.node_id, self.lease_id, redelivered=delivery.redelivered)
         if not delivery.redelivered:
-            self._claim(run, redelivered=False)
+            self.claims.add(claim)
             return True
         while not run.granted and not run.stop.is_set():
-            self._claim(run, redelivered=True)
+            self._ask(claim)
             run.wait_for_answer(self.options.ask_again_seconds)
         return not run.stop.is_set()
 
-    def _claim(self, run: Run, *, redelivered: bool) -> None:
+    def _ask(self, claim: RunClaimed) -> None:
         try:
-            self.broker.publish_events([run.claim(self.options.node_id, self.lease_id, redelivered=redelivered)])
+            self.broker.publish_events([claim])
         except BrokerUnavailable:
-            # A first claim is made up for by the heartbeat or the report, a redelivered one asks again.
-            _LOG.warning("a claim could not be sent", extra={"run_id": run.run_id})
+            _LOG.warning("a claim could not be sent", extra={"run_id": claim.run_id})
 
     def _run(self, run: Run, log: RunLog) -> _Ending:
         run.has_started = True
@@ -119,7 +122,7 @@ class Executor:
             node_id=self.options.node_id,
             definition=definition,
             log=log,
-            report_progress=ProgressReport(self.broker, message, run.run_id),
+            report_progress=ProgressReport(self.broker, message, run.run_id, lambda: self.claims.hurry(run.run_id)),
             stop=run.stop,
             labels={
                 "torkd.node": self.options.node_id,

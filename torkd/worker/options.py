@@ -34,6 +34,8 @@ class WorkerOptions:
     """What a task may print; the rest is left out."""
     host_variables: tuple[str, ...] = ()
     """`NAME` or `NAME:ALIAS`: variables of the worker that tasks get too."""
+    claim_delay_seconds: float = 0.01
+    """How long a run is kept to ourselves: nobody notices, and one that has ended by then needs no claim."""
     consumer_timeout_seconds: float = 1800.0
     """How long the broker lets a message stay in hand."""
 

