@@ -297,3 +297,14 @@ def test_a_million_elements_are_stored_in_blocks(play: DatastorePlay, dsn: str) 
         found = connection.execute("SELECT count(*), max(length(items)) < 1000 FROM task_items").fetchone()
     assert found == (10_000, True)
     assert play.count("tasks") <= 2001, "rows are made as they are needed"
+
+
+def test_a_task_that_completes_in_the_batch_that_cancels_its_job_stays_completed(play: DatastorePlay) -> None:
+    play.submit(a_job(a_parallel(a_task("done"), a_task("open"))))
+    play.handle(claim_of(play.task("done")))
+    report = report_of(play.task("done"))
+    handled = play.handle(report, CancelRequested(job_id="job", root_id="job"))
+    done = play.row("SELECT state, failed_at FROM tasks WHERE name = 'done'")
+    assert (done["state"], done["failed_at"]) == ("COMPLETED", None)
+    assert play.task("open").state == "CANCELLED"
+    assert OrderKind.STOP not in {order.kind for order in handled.view.orders}
