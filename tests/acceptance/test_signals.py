@@ -30,13 +30,8 @@ def with_settings(settings: dict[str, str]) -> pytest.MarkDecorator:
 
 def running_job(daemon: Daemon, gate: Gate) -> str:
     job_id = daemon.submit(gate.job())
-    wait_until(lambda: "started" in log_of(daemon, job_id), describe=daemon.told)
+    wait_until(lambda: "started" in daemon.log_text(job_id), describe=daemon.told)
     return job_id
-
-
-def log_of(daemon: Daemon, job_id: str) -> str:
-    newest_first = daemon.call("GET", f"/jobs/{job_id}/log?size=100")["items"]
-    return "".join(part["contents"] for part in reversed(newest_first))
 
 
 def takes_no_tasks(daemon: Daemon) -> bool:
@@ -58,7 +53,7 @@ def test_a_running_task_ends_before_a_terminated_daemon_does(daemon_with: Daemon
     job = daemon.job(job_id)
     assert job["state"] == "COMPLETED"
     assert [task["state"] for task in job["execution"]] == ["COMPLETED"]
-    assert log_of(daemon, job_id) == "started\nthrough\n"
+    assert daemon.log_text(job_id) == "started\nthrough\n"
 
 
 @with_settings(SHORT_DRAIN)
@@ -68,7 +63,7 @@ def test_a_long_task_is_handed_back_and_runs_again_after_the_next_start(daemon_w
     assert daemon.stop() == 0
     wait_until(lambda: not daemon.processes(), describe=lambda: str(daemon.processes()))
     daemon.start()
-    wait_until(lambda: log_of(daemon, job_id).count("started") == 2, describe=daemon.told)
+    wait_until(lambda: daemon.log_text(job_id).count("started") == 2, describe=daemon.told)
     gate.open()
     [task] = daemon.wait(job_id)["execution"]
     assert task["state"] == "COMPLETED"

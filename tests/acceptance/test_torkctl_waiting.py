@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,18 +49,6 @@ def client(daemon: Daemon, *arguments: str) -> ClientProcess:
     return ClientProcess(*arguments, environment=daemon.client_environment())
 
 
-def stored_lines(daemon: Daemon, job_id: str) -> list[str]:
-    """The lines of the log as the server has them, oldest first."""
-    parts: list[Any] = []
-    page = 1
-    while True:
-        answer = daemon.call("GET", f"/jobs/{job_id}/log?size=100&page={page}")
-        parts += answer["items"]
-        if page >= answer["totalPages"]:
-            return "".join(part["contents"] for part in reversed(parts)).splitlines()
-        page += 1
-
-
 def test_every_line_is_followed_exactly_once_while_the_daemon_is_killed_twice(daemon: Daemon, printing: Path) -> None:
     with client(daemon, "submit", "--follow", str(printing)) as following:
         for step in ("1.6", "3.6"):
@@ -70,7 +57,7 @@ def test_every_line_is_followed_exactly_once_while_the_daemon_is_killed_twice(da
             daemon.start()
         assert following.ended() == 0, following.told()
         job_id = daemon.call("GET", "/jobs?size=1")["items"][0]["id"]
-        stored = stored_lines(daemon, job_id)
+        stored = daemon.log_text(job_id).splitlines()
     shown = [line.partition(" | ")[2] for line in following.out]
     assert Counter(shown) == Counter(stored)
     assert max(Counter(shown).values()) == 1
@@ -91,7 +78,7 @@ def test_logs_follow_as_json_lines_goes_on_through_a_restart(daemon: Daemon, pri
     places = Counter((part["run"], part["number"]) for part in parts)
     assert max(places.values()) == 1
     shown = "".join(part["contents"] for part in parts).splitlines()
-    assert Counter(shown) == Counter(stored_lines(daemon, job_id))
+    assert Counter(shown) == Counter(daemon.log_text(job_id).splitlines())
 
 
 def test_a_wait_outlives_the_daemon(daemon: Daemon, tmp_path: Path) -> None:

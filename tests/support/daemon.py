@@ -173,6 +173,16 @@ class Daemon:
         """The whole job."""
         return self.call("GET", f"/jobs/{job_id}")
 
+    def log_text(self, job_id: str) -> str:
+        """What the job has printed so far, oldest first."""
+        parts: list[Any] = []
+        page, pages = 1, 1
+        while page <= pages:
+            answer = self.call("GET", f"/jobs/{job_id}/log?size=100&page={page}")
+            parts += answer["items"]
+            page, pages = page + 1, answer["totalPages"]
+        return "".join(part["contents"] for part in reversed(parts))
+
     def wait(self, job_id: str, within: float = 30) -> Any:
         """The job when it has ended."""
         ended = {"COMPLETED", "FAILED", "CANCELLED"}
