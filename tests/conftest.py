@@ -1,9 +1,14 @@
-"""What holds for every test: no setting of the developer's shell reaches it, and how many examples are tried."""
+"""What holds for every test: no setting of the developer's shell reaches it, how many examples are tried, and no skip in CI.
+
+A missing server may be skipped at home. With `CI=true` a skip is a failure: nobody would read that it was never tried.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 for name in [name for name in os.environ if name.startswith("TORK_")]:
@@ -13,3 +18,30 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 settings.register_profile("default", max_examples=40, deadline=None, suppress_health_check=_SLOW, database=None)
 settings.register_profile("long", parent=settings.get_profile("default"), max_examples=2_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+SKIPS_FAIL = os.environ.get("CI", "").lower() == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that is skipped fails in CI."""
+    report = yield
+    if SKIPS_FAIL and report.skipped and not hasattr(report, "wasxfail"):
+        _fail(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """So does a module that skips itself."""
+    report = yield
+    if SKIPS_FAIL and report.skipped:
+        _fail(report)
+    return report
+
+
+def _fail(report: pytest.TestReport | pytest.CollectReport) -> None:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"with CI=true nothing may be skipped: {reason}"
