@@ -1,0 +1,1 @@
+"""In come HTTP requests, out go JSON answers and live streams."""
