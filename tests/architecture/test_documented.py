@@ -6,14 +6,19 @@ import re
 from typing import Any
 
 import falcon.inspect
+import msgspec
 import pytest
 import typer.main
 
 from tests.architecture.tree import ROOT
 from tests.support.api_fakes import FakeCommands, FakeReading
+from tork.job import Job, JobSummary
+from tork.log import TaskLogPart
+from tork.node import Node, Queue
 from torkctl.cli import _app
 from torkctl.diagnostics import ExitCode
 from torkd.api.app import ApiDependencies, create_app
+from torkd.api.errors import _STATUS as STATUSES
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
 from torkd.settings import settings_table
@@ -63,6 +68,29 @@ def test_no_route_is_documented_that_is_not_there() -> None:
     assert {re.sub(r"{.*?}", "{}", row) for row in rows} == set(routes())
 
 
+SHAPES = {
+    "job summary": (JobSummary,),
+    "job": (JobSummary, Job),
+    "log part": (TaskLogPart,),
+    "node": (Node,),
+    "queue": (Queue,),
+}
+
+
+@pytest.mark.parametrize(("noun", "kinds"), SHAPES.items(), ids=SHAPES)
+def test_a_shape_is_in_the_docs_with_all_of_its_fields(noun: str, kinds: tuple[type[msgspec.Struct], ...]) -> None:
+    page = (DOCS / "api.md").read_text(encoding="utf-8").partition("## Shapes")[2]
+    nouns = ["job summary", noun] if noun == "job" else [noun]
+    rows = " ".join(row for name in nouns for row in re.findall(rf"^\| {name} \| (.*)$", page, re.MULTILINE))
+    documented = set(re.findall(r"`(\w+)`", rows))
+    assert {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)} - documented == set()
+
+
+@pytest.mark.parametrize("status", sorted({status for _, status in STATUSES} | {405, 408, 413, 500}))
+def test_a_status_of_an_error_is_in_the_docs(status: int) -> None:
+    assert f"| {status} | " in (DOCS / "api.md").read_text(encoding="utf-8")
+
+
 def options(command: Any) -> list[str]:
     """Its long options, the last of which is the one to write about."""
     long = [[name for name in option.opts if name.startswith("--")] for option in command.params]
@@ -93,3 +121,11 @@ def test_a_command_of_the_daemon_is_in_the_docs(command: str) -> None:
 
 def test_every_setting_is_in_the_docs() -> None:
     assert (DOCS / "configuration.md").read_text(encoding="utf-8").endswith(settings_table())
+
+
+def test_the_page_on_architecture_names_every_folder_and_no_other() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = set(re.findall(r"^\| `([\w/.]+)` \|", page.partition("## Where things are")[2], re.MULTILINE))
+    assert {row for row in rows if not (ROOT / row).exists()} == set()
+    packages = {f"torkd/{path.name}/" for path in (ROOT / "torkd").iterdir() if (path / "__init__.py").exists()}
+    assert packages <= rows
