@@ -56,11 +56,13 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
                 reload=lambda: _reload(engine),
             )
 
-        return serve(
+        code = serve(
             listener,
             ServerOptions(drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds()),
             start=start,
         )
+    log.info("stopped")
+    return code
 
 
 def _reload(engine: Engine) -> None:

@@ -6,6 +6,7 @@ daemon nor another run.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -49,6 +50,10 @@ def run_private(
     `queues` are those that the job names, besides the default one. Raises `StartError` and `SettingsError`.
     """
     sys.setswitchinterval(SWITCH_INTERVAL)
+    # What concerns the job is told by its client; the engine's own log has no reader here.
+    logging.getLogger("torkd").addHandler(logging.NullHandler())
+    logging.getLogger("torkd").propagate = False
+    logging.getLogger("psycopg").propagate = False
     extensions = Extensions()
     extensions.load_plugins()
     loaded = load_settings(environ, cwd=Path.cwd(), home=Path.home(), known_runtimes=tuple(extensions.runtimes))
@@ -60,9 +65,11 @@ def run_private(
         )
         settings = replace(loaded.settings, worker=worker, data=replace(loaded.settings.data, dir=server.base))
         runtime_type = settings.runtime.type if loaded.is_explicit("runtime.type") else "auto"
-        engine = make_engine(settings, dsn=server.dsn, runtime_type=runtime_type, port=0, extensions=extensions)
+        engine = make_engine(
+            settings, dsn=server.dsn, runtime_type=runtime_type, port=0, extensions=extensions, is_private=True
+        )
         try:
-            engine.start(afresh=True)
+            engine.start()
             http = PrivateServer(engine.app)
             try:
                 yield PrivateEngine(http.endpoint, http.key)

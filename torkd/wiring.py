@@ -58,28 +58,32 @@ class Engine:
     app: App
     streams: StreamHub
     drain_seconds: float
-    grace_seconds: float
+    is_private: bool = False
     identities: list[NodeIdentity] = field(default_factory=list)
 
-    def start(self, *, afresh: bool = False) -> None:
-        """Connect, and start the threads. `afresh` cancels what an earlier life of the database left unfinished."""
+    def start(self) -> None:
+        """Connect, and start the threads. A private engine knows nothing of earlier ones."""
         self.datastore.open()
-        if afresh:
-            self.datastore.forget_unfinished()
+        if self.is_private:
+            self.datastore.forget_everything()
         self.broker.open()
         self.coordinator.start()
         self.worker.start()
 
     def drain(self, *, short: bool = False) -> None:
         """Take no more tasks, give those that run their time, hand back what is left. Returns when that is done."""
-        self.worker.drain(0.0 if short else self.drain_seconds)
+        seconds = 0.0 if short else self.drain_seconds
+        log.info("draining: no more tasks are taken, %d running ones get %g s", self.worker.running_count, seconds)
+        self.worker.drain(seconds)
+        log.info("drained")
 
     def close(self) -> None:
-        """Stop what still runs, write what is in hand, disconnect."""
+        """Stop what still runs, write what is in hand, disconnect. A private engine leaves no job behind."""
         for close in (
             self.streams.close,
             self.worker.stop,
             self.coordinator.stop,
+            *((self.datastore.forget_everything,) if self.is_private else ()),
             self.runtime.close,
             self.broker.close,
             self.datastore.close,
@@ -155,6 +159,7 @@ def make_engine(
     runtime_type: str,
     port: int,
     extensions: Extensions,
+    is_private: bool = False,
     environ: Mapping[str, str] = os.environ,
 ) -> Engine:
     """A standalone engine on the database at `dsn`, whose schema is up to date."""
@@ -198,7 +203,7 @@ def make_engine(
         streams=streams,
         app=create_app(dependencies),
         drain_seconds=settings.worker.drain.total_seconds(),
-        grace_seconds=settings.worker.grace.total_seconds(),
+        is_private=is_private,
         identities=[coordinator_identity, worker_identity],
     )
 

@@ -75,7 +75,7 @@ class Coordinator:
         """Start the threads. Datastore and broker are open."""
         if self._options.broker_is_ours:
             self._datastore.end_leases()
-        check_epoch(self._datastore, self._broker, self._new_id)
+        check_epoch(self._datastore, self._broker, self._new_id, starting=self._options.broker_is_ours)
         self._due = DueLoop(
             self._datastore, self._broker, self._options, clock=self._clock, new_id=self._new_id, add_events=self._add
         )

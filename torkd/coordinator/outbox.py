@@ -59,8 +59,10 @@ class QueueWatch:
         return found
 
 
-def check_epoch(datastore: Datastore, broker: Broker, new_id: Callable[[], str]) -> bool:
+def check_epoch(datastore: Datastore, broker: Broker, new_id: Callable[[], str], *, starting: bool = False) -> bool:
     """Whether the broker had lost its contents: then everything that no run holds goes out again.
+
+    That is no news when a broker that lives in this process is `starting`.
 
     Postgres names an epoch, and the broker holds its mark. Of several coordinators that find the mark missing, one begins
     the new epoch.
@@ -72,5 +74,8 @@ def check_epoch(datastore: Datastore, broker: Broker, new_id: Callable[[], str])
     broker.mark_epoch(fresh)
     if not datastore.begin_epoch(fresh, expected=epoch):
         return False
-    log.info("the broker is new or was wiped: what it held is handed out again")
+    log.log(
+        logging.WARNING if epoch and not starting else logging.DEBUG,
+        "the broker holds nothing of before: tasks that are handed out and that no run holds are handed out again",
+    )
     return True

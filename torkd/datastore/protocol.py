@@ -225,8 +225,8 @@ class Upkeep(Protocol):
     def end_leases(self) -> None:
         """Every run of before is lost: for a broker that lives and dies with its only worker."""
 
-    def forget_unfinished(self) -> None:
-        """Cancel whatever is not finished: for a private engine, where nobody waits for the jobs of an earlier run."""
+    def forget_everything(self) -> None:
+        """Remove all jobs: for a private engine, whose jobs are nobody's business before and after it."""
 
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
         """Remove some of what the retention no longer covers; the number of rows that went, 0 when nothing is left to go.

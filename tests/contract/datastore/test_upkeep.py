@@ -204,10 +204,13 @@ def test_hand_outs_to_a_queue_that_lost_them_go_out_again(play: DatastorePlay) -
     assert [(task.definition.name, task.dispatch) for task in leftovers(play)] == [("lost", 1)]
 
 
-def test_a_private_engine_forgets_what_an_earlier_run_left_unfinished(play: DatastorePlay) -> None:
-    play.submit(a_job())
-    play.datastore.forget_unfinished()
-    assert (play.job()["state"], play.task("only").state.value, play.outbox()) == ("CANCELLED", "CANCELLED", [])
+def test_a_private_engine_leaves_nothing_of_its_jobs(play: DatastorePlay) -> None:
+    play.submit(a_job(an_each("{{ sequence(0, 150) }}", a_task("child")), inputs={"a": "b"}, secrets={"s": "secret"}))
+    play.datastore.forget_everything()
+    tables = [row["name"] for row in play.rows("SELECT relname AS name FROM pg_stat_user_tables")]
+    assert "job_context" in tables
+    kept = {"schema_migrations", "users", "engine", "nodes"}
+    assert [table for table in tables if table not in kept and play.count(table)] == []
 
 
 # Retention

@@ -148,12 +148,10 @@ class PostgresUpkeep:
         with self._pool.connection() as connection:
             connection.execute(SQL.end_leases)
 
-    def forget_unfinished(self) -> None:
-        """Cancel whatever is not finished: for a private engine, where nobody waits for the jobs of an earlier run."""
+    def forget_everything(self) -> None:
+        """Remove all jobs: for a private engine, whose jobs are nobody's business before and after it."""
         with self._pool.connection() as connection:
-            connection.execute(SQL.cancel_all_tasks)
-            connection.execute(SQL.cancel_all_jobs)
-            connection.execute(SQL.empty_outbox)
+            connection.execute(SQL.forget_everything)
 
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
         """Remove some of what the retention no longer covers; how many rows went. Zero when nothing is left to remove."""

@@ -1,12 +1,12 @@
 -- Reading what tasks printed. Log parts were masked before they were stored, so a search sees no secret.
 
 -- name: job_log
--- A page of a job's log: the newest part first, of the last task first.
+-- A page of a job's log: the newest part first, of the last task first; tasks that ran side by side as they printed.
 SELECT p.task_id, p.run_id, p.number, p.contents, p.created_at
   FROM task_log_parts p
   JOIN tasks t ON t.id = p.task_id
  WHERE p.job_id = %(job_id)s
- ORDER BY t.position DESC, t.created_at DESC, t.id DESC, p.dispatch DESC, p.run_id, p.number DESC, p.created_at DESC
+ ORDER BY t.position DESC, t.created_at DESC, p.seq DESC
  LIMIT %(size)s OFFSET %(offset)s;
 
 -- name: count_job_log
@@ -19,7 +19,7 @@ SELECT p.task_id, p.run_id, p.number, p.contents, p.created_at
   FROM task_log_parts p
   JOIN tasks t ON t.id = p.task_id
  WHERE p.job_id = %(job_id)s AND to_tsvector('english', left(p.contents, 200000)) @@ plainto_tsquery('english', %(text)s)
- ORDER BY t.position DESC, t.created_at DESC, t.id DESC, p.dispatch DESC, p.run_id, p.number DESC, p.created_at DESC
+ ORDER BY t.position DESC, t.created_at DESC, p.seq DESC
  LIMIT %(size)s OFFSET %(offset)s;
 
 -- name: count_search_job_log

@@ -114,15 +114,8 @@ WHERE state = 'SCHEDULED' AND scheduled_at < %(before)s AND queue = %(queue)s
 ORDER BY scheduled_at LIMIT %(limit)s
 ON CONFLICT DO NOTHING;
 
--- name: cancel_all_tasks
-UPDATE tasks SET state = 'CANCELLED', failed_at = now() WHERE state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING');
-
--- name: cancel_all_jobs
-UPDATE jobs SET state = 'CANCELLED', failed_at = now(), version = version + 1
-WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
-
--- name: empty_outbox
-DELETE FROM outbox;
+-- name: forget_everything
+TRUNCATE jobs, job_details, job_steps, job_context, tasks, task_items, outbox, task_log_parts, leases, idempotency;
 
 -- name: lock_log
 -- Writers of log parts take turns, so that seq grows in the order of commits.
