@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,9 +16,8 @@ import psutil
 from tests.support.daemon import Daemon
 
 SLOTS = 8
-_POLL_SECONDS = 0.02
-"""Looking costs the daemon a request, so it is not done all the time."""
-_LOOK_EVERY_SECONDS = 0.2
+_POLL_SECONDS = 0.01
+"""Between two looks, or a hundredth of the time so far."""
 _PATIENCE_SECONDS = 120.0
 
 
@@ -44,27 +43,33 @@ def noop_daemon() -> Daemon:
     return Daemon({"TORK_RUNTIME_TYPE": "noop", **_SETTINGS}, command=(str(program),), place=_disk())
 
 
-def time_job(daemon: Daemon, job: Mapping[str, Any]) -> Took:
-    """Submit it and wait for its end. Fails when that is not COMPLETED."""
-    before = cpu_seconds(daemon)
+def time_job(daemon: Daemon, job: Mapping[str, Any], before: Sequence[Took] = ()) -> Took:
+    """Submit it and wait for its end. Fails when that is not COMPLETED. How long it took before says when to look."""
+    used = cpu_seconds(daemon)
     started = time.perf_counter()
-    ended = completed(daemon, daemon.submit(job))
+    ended = completed(daemon, daemon.submit(job), min((took.seconds for took in before), default=0.0) * 0.8)
     seconds = time.perf_counter() - started
     began, done = (datetime.fromisoformat(ended[key]) for key in ("startedAt", "completedAt"))
-    return Took(seconds, (done - began).total_seconds(), cpu_seconds(daemon) - before)
+    return Took(seconds, (done - began).total_seconds(), cpu_seconds(daemon) - used)
 
 
-def completed(daemon: Daemon, job_id: str) -> Any:
-    """The job as lists show it, once it is completed: asking for all its steps would be part of what is measured."""
+def completed(daemon: Daemon, job_id: str, look_after_seconds: float = 0.0) -> Any:
+    """The job as lists show it, once it is completed: every question is part of what is measured."""
     started = time.monotonic()
+    time.sleep(look_after_seconds)
     while (waited := time.monotonic() - started) < _PATIENCE_SECONDS:
         (job,) = daemon.call("GET", f"/jobs?idPrefix={job_id}&size=1")["items"]
         if job["state"] == "COMPLETED":
             return job
         if job["state"] in {"FAILED", "CANCELLED"}:
             raise RuntimeError(f"the job is {job['state']}: {job.get('error')}\n{daemon.told()}")
-        time.sleep(_POLL_SECONDS if waited < 2 else _LOOK_EVERY_SECONDS)
+        time.sleep(max(_POLL_SECONDS, waited / 100))
     raise RuntimeError(f"the job is {job['state']} after {_PATIENCE_SECONDS:g} seconds\n{daemon.told()}")
+
+
+def completed_count(daemon: Daemon) -> int:
+    """How many jobs are completed, of all there ever were."""
+    return int(daemon.call("GET", "/jobs?state=COMPLETED&size=1")["totalItems"])
 
 
 def cpu_seconds(daemon: Daemon) -> float:

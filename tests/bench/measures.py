@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from statistics import median
 from typing import Any
 
-from tests.bench.daemons import SLOTS, Took, completed, cpu_seconds, noop_daemon, shell_daemon, time_job
+from tests.bench.daemons import SLOTS, Took, completed_count, cpu_seconds, noop_daemon, shell_daemon, time_job
 from tests.bench.figures import Figure, over
 from tests.bench.raw import RawPostgres, bash_ms
 from tests.support.daemon import Daemon
+from tests.support.waiting import wait_until
 
 STEPS = 40
 MANY_STEPS = 400
@@ -31,22 +32,25 @@ def shell_steps() -> Iterator[Figure]:
     """A step of a sequential job of scripts, beside starting bash and nothing else."""
     jobs = {"prints nothing": steps(STEPS, "true"), "prints a line": steps(STEPS, "echo a line")}
     with shell_daemon() as daemon:
-        time_job(daemon, jobs["prints a line"])
-        rounds = [(bash_ms(STEPS), {name: time_job(daemon, job) for name, job in jobs.items()}) for _ in range(ROUNDS)]
-    bare = median(ms for ms, _ in rounds)
-    for name in jobs:
-        took = [jobs_took[name] for _, jobs_took in rounds]
-        yield from _steps(f"shell, {name}", took, STEPS, reference="bash -c true", bare=bare, at_most=5)
+        took = {name: [time_job(daemon, job)] for name, job in jobs.items()}
+        bare = []
+        for _ in range(ROUNDS):
+            bare.append(bash_ms(STEPS))
+            for name, job in jobs.items():
+                took[name].append(time_job(daemon, job, took[name]))
+    for name, of_all in took.items():
+        yield from _steps(f"shell, {name}", of_all[1:], STEPS, reference="bash -c true", bare=median(bare), at_most=5)
 
 
 def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
     """A step when the task itself costs nothing, and that it costs the same in a long job."""
-    time_job(daemon, steps(STEPS, "nothing"))
-    few, many, commits = [], [], []
+    few, many = [time_job(daemon, steps(STEPS, "nothing"))], list[Took]()
+    commits = []
     for _ in range(ROUNDS):
         commits.append(1000 / raw.commits_per_second(100))
-        few.append(time_job(daemon, steps(STEPS, "nothing")))
-        many.append(time_job(daemon, steps(MANY_STEPS, "nothing")))
+        few.append(time_job(daemon, steps(STEPS, "nothing"), few))
+        many.append(time_job(daemon, steps(MANY_STEPS, "nothing"), many))
+    del few[0]
     yield from _steps("no-op", few, STEPS, reference="nothing", bare=0.0, at_most=4)
     step, reference = _engine_ms(many, MANY_STEPS), _engine_ms(few, STEPS)
     yield Figure(
@@ -74,14 +78,15 @@ def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
 
 def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
     """Tasks of an `each` a second, and that they cost the same however many there are."""
-    time_job(daemon, each(FEW))
-    few, many, rows = [], [], []
+    few, many = [time_job(daemon, each(FEW))], list[Took]()
+    rows = []
     for _ in range(MANY_ROUNDS):
         rows.append(raw.rows_per_second())
-        few.append(time_job(daemon, each(FEW)))
-        many.append(time_job(daemon, each(MANY)))
+        few.append(time_job(daemon, each(FEW), few))
+        many.append(time_job(daemon, each(MANY), many))
         rows.append(raw.rows_per_second())
-        few.append(time_job(daemon, each(FEW)))
+        few.append(time_job(daemon, each(FEW), few))
+    del few[0]
     rate, few_rate = (count / median(took.seconds for took in rounds) for count, rounds in ((MANY, many), (FEW, few)))
     expected = 1_000 * min(median(rows) / EXPECTED_ROWS, 1.0)
     for count, measured, rounds in ((FEW, few_rate, few), (MANY, rate, many)):
@@ -194,11 +199,10 @@ def _rows(raw: RawPostgres) -> float:
 
 def _time_jobs(daemon: Daemon) -> Took:
     job = steps(2, "nothing")
-    before = cpu_seconds(daemon)
+    used, wanted = cpu_seconds(daemon), completed_count(daemon) + JOBS
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as clients:
-        ids = list(clients.map(lambda _: daemon.submit(job), range(JOBS)))
-    for job_id in ids:
-        completed(daemon, job_id)
+        list(clients.map(lambda _: daemon.submit(job), range(JOBS)))
+    wait_until(lambda: completed_count(daemon) >= wanted, timeout=60, describe=daemon.told)
     seconds = time.perf_counter() - started
-    return Took(seconds, seconds, cpu_seconds(daemon) - before)
+    return Took(seconds, seconds, cpu_seconds(daemon) - used)
