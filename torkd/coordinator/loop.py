@@ -235,7 +235,7 @@ class BatchLoop:
         event = item.event
         reason = item.poison or f"{type(event).__name__} could not be handled: {failure}"
         log.error("%s", reason, exc_info=failure)
-        if not item.poison and _is_fatal(item):
+        if _is_fatal(item):
             event = cast(RunClaimed | RunEnded | RetryDue | ChildrenDue | RunLost, event)
             ending = EventFailed(task_id=event.task_id, job_id=event.job_id, root_id=event.root_id, reason=reason)
             self._keep([InHand(ending, item.delivery, poison=reason)])

@@ -127,7 +127,7 @@ def test_an_event_that_names_another_root_changes_nothing(play: DatastorePlay) -
         started_at=play.now,
         ended_at=play.now,
     )
-    play.handle(forged)
+    play.handle(forged, CancelRequested(job_id="mine", root_id="other"))
     assert play.job("mine")["state"] == "SCHEDULED"
     assert play.task("only", "mine") == task
 

@@ -15,7 +15,7 @@ from tests.support.engine_running import RunningEngine
 from tests.support.messages import a_heartbeat
 from tests.support.waiting import wait_until
 from tork.job import JobState
-from torkd.broker.messages import MESSAGE_VERSION, LogPrinted, RunProgressed, RunReference
+from torkd.broker.messages import MESSAGE_VERSION, LogPrinted, RunClaimed, RunProgressed, RunReference
 from torkd.coordinator import handle as handling
 from torkd.engine.decide import decide
 from torkd.engine.events import EngineEvent
@@ -121,6 +121,26 @@ def test_a_heartbeat_that_names_nonsense_fails_no_job(engine: RunningEngine, sto
     engine.broker.publish_events([report_of(task)])
     engine.wait_for(job_id)
     assert dead_reasons(engine) == []
+
+
+def test_a_heartbeat_that_can_not_be_handled_fails_no_job(
+    engine: RunningEngine, stored: DatastorePlay, trap: Trap
+) -> None:
+    job_id = engine.submit(a_job())
+    task = stored.task("only", job_id)
+    met: list[EngineEvent] = []
+
+    def is_claim(event: EngineEvent) -> bool:
+        if isinstance(event, RunClaimed):
+            met.append(event)
+        return isinstance(event, RunClaimed)
+
+    trap.set(is_claim)
+    listed = RunReference(task_id=task.id, job_id=job_id, root_id=job_id, dispatch=1, run_id="r", started_at=stored.now)
+    engine.broker.publish_events([replace(a_heartbeat(), running=[listed])])
+    wait_until(lambda: met)
+    engine.broker.publish_events([report_of(task)])
+    engine.wait_for(job_id)
 
 
 def test_a_log_part_that_can_not_be_stored_fails_no_job_and_stops_no_other(

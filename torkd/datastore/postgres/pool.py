@@ -1,18 +1,20 @@
 """Connections, and the border where psycopg's errors become ours.
 
 Two pools. The engine's connections plan every statement as index look-ups: its tables go from empty to huge within
-seconds, and a plan that was right for the empty one would read all of the huge one until the next ANALYZE. People's
-questions are planned as usual, and can't use up the engine's connections.
+seconds, and a plan that was right for the empty one would read all of the huge one until the next ANALYZE. For the same
+reason a plan is not kept for long. People's questions are planned as usual, and can't use up the engine's connections.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
@@ -37,6 +39,8 @@ _RECONNECT_SECONDS = 5.0
 _READING = f"{_COMMON} -c statement_timeout=30s"
 
 
+PLAN_SECONDS = 0.5
+"""How long a plan may be used: jobs by the thousand can come in that time, and planning takes a few milliseconds."""
 _REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """What is wrong with a value: SQLSTATE classes 22 and 23, and values larger than the database can take (54000)."""
 
@@ -71,6 +75,8 @@ class Pool:
             open=False,
         )
         self._checking = threading.Lock()
+        self._keeps_plans = "force_generic_plan" in settings
+        self._planned_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     def open(self) -> None:
         """Connect. Raises `DatastoreUnavailable`."""
@@ -91,6 +97,7 @@ class Pool:
         try:
             with self._pool.connection() as connection:
                 used = connection
+                self._refresh_plans(connection)
                 yield connection
         except _REFUSALS as error:
             raise BadData(f"the database refused a value: {_sentence(error)}") from error
@@ -98,6 +105,18 @@ class Pool:
             if used is not None and used.closed:
                 self._look_at_others()
             raise DatastoreUnavailable(f"the database does not answer: {_sentence(error)}") from error
+
+    def _refresh_plans(self, connection: Connection) -> None:
+        """Let statements be planned anew once in a while, for tables as large as they are now.
+
+        A plan that was made when a table had a few rows reads all of it, also when it has a million.
+        """
+        if not self._keeps_plans:
+            return
+        now = time.monotonic()
+        if now - self._planned_at.setdefault(connection, now) >= PLAN_SECONDS:
+            self._planned_at[connection] = now
+            connection.execute("DISCARD PLANS")
 
     def _look_at_others(self) -> None:
         """Other connections are likely dead too; look at once instead of failing on each of them in turn."""

@@ -14,47 +14,62 @@ SELECT id FROM jobs WHERE id = ANY(%(roots)s::text[]) ORDER BY id FOR NO KEY UPD
 
 -- name: load
 -- In one answer, each row as JSON: the tasks of the events and everything above them and above the jobs in `tops` (parents,
--- and the tasks that wait for sub-jobs), all their jobs, and for tasks that have ended at the top of their job its next step with the context it reads.
+-- and the tasks that wait for sub-jobs), all their jobs, and for tasks that have ended at the top of their job its next step
+-- with the context it reads.
+-- OFFSET 0 makes each LATERAL a look-up of its own: no plan may read a whole table, however small it was when it was made.
 WITH RECURSIVE first AS (
     SELECT unnest(%(tasks)s::text[]) AS id
     UNION
     SELECT j.parent_task_id FROM jobs j WHERE j.id = ANY(%(tops)s::text[])
 ),
 chain AS (
-    SELECT t.id, t.job_id, t.parent_id FROM first JOIN tasks t ON t.id = first.id
+    SELECT t.id, t.job_id, t.parent_id
+    FROM first CROSS JOIN LATERAL (SELECT id, job_id, parent_id FROM tasks WHERE id = first.id OFFSET 0) t
     UNION
     SELECT p.id, p.job_id, p.parent_id
-    FROM chain c JOIN jobs j ON j.id = c.job_id JOIN tasks p ON p.id = coalesce(c.parent_id, j.parent_task_id)
+    FROM chain c
+        CROSS JOIN LATERAL (SELECT parent_task_id FROM jobs WHERE id = c.job_id OFFSET 0) j
+        CROSS JOIN LATERAL (
+            SELECT id, job_id, parent_id FROM tasks WHERE id = coalesce(c.parent_id, j.parent_task_id) OFFSET 0) p
 ),
 near AS (
     SELECT unnest(%(jobs)s::text[]) AS id UNION SELECT job_id FROM chain
 ),
+top AS (
+    SELECT DISTINCT t.job_id
+    FROM unnest(%(ended)s::text[]) AS e (id)
+        CROSS JOIN LATERAL (SELECT job_id FROM tasks WHERE id = e.id AND parent_id IS NULL OFFSET 0) t
+),
 ahead AS (
-    SELECT DISTINCT s.job_id, s.position, s.spec, s.reads, s.reads_all
-    FROM tasks t JOIN jobs j ON j.id = t.job_id JOIN job_steps s ON s.job_id = j.id AND s.position = j.position + 1
-    WHERE t.id = ANY(%(ended)s::text[]) AND t.parent_id IS NULL
+    SELECT s.job_id, s.position, s.spec, s.reads, s.reads_all
+    FROM top
+        CROSS JOIN LATERAL (SELECT id, position + 1 AS next FROM jobs WHERE id = top.job_id OFFSET 0) j
+        CROSS JOIN LATERAL (SELECT * FROM job_steps WHERE job_id = j.id AND position = j.next OFFSET 0) s
 )
 SELECT 'task', to_json(r)::text FROM (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
            t.subjob_id, t.version
-    FROM chain c JOIN tasks t ON t.id = c.id) r
+    FROM chain c CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = c.id OFFSET 0) t) r
 UNION ALL
 SELECT 'job', to_json(r)::text FROM (
     SELECT j.id, j.root_id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress,
            j.version, j.created_by, j.started_at, j.completed_at, j.failed_at, j.delete_at,
            j.defaults::json AS defaults, j.auto_delete, j.has_secrets
-    FROM near JOIN jobs j ON j.id = near.id) r
+    FROM near CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = near.id OFFSET 0) j) r
 UNION ALL
 SELECT 'step', to_json(ahead)::text FROM ahead
 UNION ALL
 SELECT 'context', to_json(r)::text FROM (
     SELECT c.job_id, c.namespace, c.key, c.value
-    FROM ahead a JOIN job_context c ON c.job_id = a.job_id AND c.key = ANY(a.reads)
+    FROM ahead a CROSS JOIN LATERAL (
+        SELECT * FROM job_context WHERE job_id = a.job_id AND key = ANY(a.reads) OFFSET 0) c
     UNION ALL
     SELECT c.job_id, c.namespace, c.key, c.value
-    FROM ahead a JOIN job_context c ON cardinality(a.reads_all) > 0 AND c.job_id = a.job_id AND c.namespace = ANY(a.reads_all)
+    FROM ahead a CROSS JOIN LATERAL (
+        SELECT * FROM job_context WHERE job_id = a.job_id AND namespace = ANY(a.reads_all) OFFSET 0) c
+    WHERE cardinality(a.reads_all) > 0
 ) r;
 
 -- name: which_exist
