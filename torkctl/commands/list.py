@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import diagnostics
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
@@ -17,21 +19,37 @@ if TYPE_CHECKING:
     from torkctl.client.api import JobQuery
 
 _DEFAULT_LIMIT = 20
+_STATE_HELP = "Only jobs that are PENDING, SCHEDULED, RUNNING, CANCELLED, COMPLETED or FAILED. Repeatable."
+
+
+def _count(option: str) -> Callable[[object], int]:
+    """Reads the value of an option that counts from 1."""
+
+    def read(given: object) -> int:
+        text = str(given)
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise UsageProblem(f"{option}: '{text}' is not a number from 1 on (right would be e.g. {_DEFAULT_LIMIT})")
+        return int(text)
+
+    return read
 
 
 def list_jobs(
     ctx: typer.Context,
     query: Annotated[
-        list[str] | None, typer.Argument(help="Words of the name, description or state; tag:NAME.")
+        list[str] | None,
+        typer.Argument(metavar="[QUERY]...", help="Words of the name, description or state; tag:NAME."),
     ] = None,
-    states: Annotated[
-        list[str] | None, typer.Option("--state", metavar="STATE", help="Only jobs in that state. Repeatable.")
-    ] = None,
+    states: Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help=_STATE_HELP)] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with that tag. Repeatable.")
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="How many jobs.")] = _DEFAULT_LIMIT,
-    page: Annotated[int, typer.Option("--page", min=1, help="Which page of so many jobs.")] = 1,
+    limit: Annotated[
+        int, typer.Option("--limit", parser=_count("--limit"), metavar="N", help="How many jobs.")
+    ] = _DEFAULT_LIMIT,
+    page: Annotated[
+        int, typer.Option("--page", parser=_count("--page"), metavar="N", help="Which page of so many jobs.")
+    ] = 1,
 ) -> int:
     """List jobs, newest first."""
     from torkctl.client.api import JobQuery
@@ -48,6 +66,8 @@ def list_jobs(
     elif output is OutputFormat.JSONL:
         for job in found.items:
             stdout.write_document(job, output)
+    elif not found.items and output is not OutputFormat.NAME:
+        diagnostics.notice(f"no jobs on page {page}" if page > 1 else "no jobs")
     else:
         write_jobs(found.items, output)
     return 0

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 from tork.job import JobSummary
 from torkctl.client.documents import JobReport, Submitted, TaskReport
+from torkctl.endings import SHORT_ID
 from torkctl.output import stdout
 from torkctl.output.tables import Table, cell, write_table
-from torkctl.output.times import moment, span
+from torkctl.output.times import age, moment, span
 from torkctl.output.tree import tree_lines
 from torkctl.settings import OutputFormat
 
@@ -20,7 +21,7 @@ def write_submitted(submitted: Sequence[Submitted], output: OutputFormat) -> Non
         stdout.write_lines(job.id for job in submitted)
     else:
         rows = [(job.id, job.name, job.state) for job in submitted]
-        write_table(Table(columns=("id", "name", "state"), rows=rows))
+        write_table(Table(columns=("id", "name", "state"), rows=rows, shortened="name"))
 
 
 def write_jobs(jobs: Sequence[JobSummary], output: OutputFormat) -> None:
@@ -28,12 +29,26 @@ def write_jobs(jobs: Sequence[JobSummary], output: OutputFormat) -> None:
     if output is OutputFormat.NAME:
         stdout.write_lines(job.id for job in jobs)
         return
+    if output is OutputFormat.TABLE and stdout.is_terminal():
+        write_table(_glance(jobs))
+        return
     columns = ["id", "name", "state", "progress", "created", "duration"]
     rows = [_row(job) for job in jobs]
     if output is OutputFormat.WIDE:
         columns += ["tags", "created by", "parent", "error"]
         rows = [row + _wide_cells(job) for row, job in zip(rows, jobs, strict=True)]
     write_table(Table(columns=columns, rows=rows))
+
+
+def _glance(jobs: Sequence[JobSummary]) -> Table:
+    """A line a job for a person's eyes; the short id is enough for every command."""
+    now = datetime.now(UTC)
+    rows = [
+        (job.id[:SHORT_ID], job.name, job.state.value, _progress(job), age(job.created_at, now), _duration(job))
+        for job in jobs
+    ]
+    columns = ("id", "name", "state", "progress", "age", "duration")
+    return Table(columns=columns, rows=rows, shortened="name", dropped=("duration", "progress", "age"))
 
 
 def ended_at(thing: JobSummary | TaskReport) -> datetime | None:

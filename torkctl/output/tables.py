@@ -1,8 +1,12 @@
-"""Tables: aligned plain text in a pipe, coloured on a terminal. The cells are the same."""
+"""Tables: aligned plain text. A pipe gets every cell whole; a terminal gets colour, and a line a row.
+
+Invariant: a row is never folded by us. What does not fit on a terminal is shortened, then left out column by column.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torkctl.output import stdout
@@ -19,6 +23,11 @@ _STATE_STYLES = {
     "PAUSED": "33",
 }
 _GAP = "   "
+_SHORTEST = 12
+"""Before a shortened cell loses more than leaves it so many characters, another column goes."""
+
+_LEAST = 4
+"""What a shortened cell keeps when no column is left to go."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +36,11 @@ class Table:
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    shortened: str = ""
+    """The column that gives way first on a narrow terminal."""
+
+    dropped: Sequence[str] = ()
+    """The columns that a narrow terminal does without, the first of them first."""
 
 
 def painted(text: str, code: str, *, color: bool) -> str:
@@ -45,9 +59,10 @@ def cell(text: str) -> str:
 
 
 def write_table(table: Table) -> None:
-    """Write the table: through rich on a terminal, which fits it to the width; else as plain text."""
+    """Write the table: fitted to a terminal's width, else as plain text with every cell whole."""
     if stdout.is_terminal():
-        _write_rich(table)
+        width = shutil.get_terminal_size().columns
+        stdout.write_lines(fitted_lines(table, width, color=stdout.uses_color()))
     else:
         stdout.write_lines(plain_lines(table))
 
@@ -59,20 +74,45 @@ def plain_lines(table: Table) -> list[str]:
     return [_GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _write_rich(table: Table) -> None:
-    from rich.console import Console
-    from rich.table import Table as RichTable
-    from rich.text import Text
+def fitted_lines(table: Table, width: int, *, color: bool) -> list[str]:
+    """The table in lines of that width, if it says what may be shortened or dropped; else as wide as it is."""
+    from rich.cells import cell_len
 
-    drawn = RichTable(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in table.columns:
-        # an id that is cut can't be copied
-        drawn.add_column(column.upper(), no_wrap=column in {"id", "state"}, overflow="fold")
-    color = stdout.uses_color()
-    for row in table.rows:
-        drawn.add_row(*(Text.from_ansi(state_text(cell(text), color=_is_state(text) and color)) for text in row))
-    Console(color_system="auto" if color else None, highlight=False).print(drawn)
+    columns = {
+        name: [name.upper(), *(cell(row[index]) for row in table.rows)] for index, name in enumerate(table.columns)
+    }
+    widths = {name: max(map(cell_len, cells)) for name, cells in columns.items()}
+    for name in table.dropped:
+        if _least_width(widths, table.shortened) <= width:
+            break
+        columns.pop(name)
+        widths.pop(name)
+    if table.shortened:
+        excess = max(0, _full_width(widths) - width)
+        widths[table.shortened] = max(widths[table.shortened] - excess, min(widths[table.shortened], _LEAST))
+    shown = [[_fitted(text, widths[name]) for text in cells] for name, cells in columns.items()]
+    header, *rows = ([*row] for row in zip(*shown, strict=True))
+    styled = [[painted(text, "1", color=color) for text in header]]
+    styled += [[_styled(text, color=color) for text in row] for row in rows]
+    return [_GAP.join(row).rstrip() for row in styled]
 
 
-def _is_state(text: str) -> bool:
-    return text in _STATE_STYLES
+def _full_width(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
+
+
+def _least_width(widths: Mapping[str, int], shortened: str) -> int:
+    return _full_width({**widths, shortened: min(widths[shortened], _SHORTEST)}) if shortened else _full_width(widths)
+
+
+def _fitted(text: str, width: int) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    fitted: str = set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+    return fitted
+
+
+def _styled(text: str, *, color: bool) -> str:
+    """A state in its colour, without the blanks after it."""
+    state = text.rstrip()
+    return text.replace(state, state_text(state, color=color), 1) if state in _STATE_STYLES else text

@@ -26,6 +26,17 @@ def span(start: datetime | None, end: datetime | None) -> str:
     return seconds_text(max(0.0, (end - start).total_seconds()))
 
 
+def age(at: datetime | None, now: datetime) -> str:
+    """How long ago it was, in one unit: `40s`, `3m`, `2h`, `5d`."""
+    if at is None:
+        return NOTHING
+    seconds = max(0, int((now - at).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
 def seconds_text(seconds: float) -> str:
     """Seconds in few characters."""
     if seconds < 60:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ import yaml
 
 from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl
+from tork.job import JobState
 from tork.log import TaskLogPart
 from torkctl.output.logs import LineAssembler
+from torkctl.output.times import age
 
 JOB = "a" * 32
 
@@ -217,6 +220,57 @@ def test_colour_is_for_terminals_and_for_those_who_want_it(fake_api: FakeApi, en
     assert "\x1b" not in _on_a_terminal(fake_api, "list", NO_COLOR="1")
     assert "\x1b" not in _on_a_terminal(fake_api, "list", "--no-color")
     assert "\x1b" not in _on_a_terminal(fake_api, "get", ended_job, TERM="dumb")
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (80, ["ID", "NAME", "STATE", "PROGRESS", "AGE", "DURATION"]),
+        (60, ["ID", "NAME", "STATE", "PROGRESS", "AGE"]),
+        (50, ["ID", "NAME", "STATE", "AGE"]),
+        (30, ["ID", "NAME", "STATE"]),
+    ],
+)
+def test_a_terminal_shows_a_line_a_job_and_drops_columns_where_it_is_narrow(
+    fake_api: FakeApi, width: int, columns: list[str]
+) -> None:
+    created_at = (datetime.now(UTC) - timedelta(days=400)).isoformat()
+    fake_api.add_job(JOB, state="COMPLETED", name="a name that is " + "very " * 30 + "long", createdAt=created_at)
+    lines = _on_a_terminal(fake_api, "list", COLUMNS=str(width), NO_COLOR="1").splitlines()
+    assert [lines[0].split(), lines[1].split()[0], len(lines)] == [columns, JOB[:8], 2]
+    assert "…" in lines[1]
+    assert max(map(len, lines)) <= width
+    assert ("400d" in lines[1]) is ("AGE" in columns)
+
+
+def test_wide_and_a_pipe_show_the_whole_id_and_the_date(fake_api: FakeApi, torkctl: Torkctl, ended_job: str) -> None:
+    assert ended_job in _on_a_terminal(fake_api, "list", "-o", "wide", COLUMNS="40")
+    for shown in (torkctl("list").out, torkctl("list", "-o", "wide").out):
+        assert ended_job in shown
+        assert "2026-01-02" in shown
+
+
+@pytest.mark.parametrize(
+    ("age_of", "text"),
+    [({"seconds": 40}, "40s"), ({"minutes": 3, "seconds": 59}, "3m"), ({"hours": 2}, "2h"), ({"days": 5}, "5d")],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_age_is_one_unit(age_of: dict[str, int], text: str) -> None:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    assert age(now - timedelta(**age_of), now) == text
+
+
+def test_a_page_without_jobs_is_a_sentence_on_stderr(torkctl: Torkctl, ended_job: str) -> None:
+    ran = torkctl("list", "--page", "99")
+    assert (ran.code, ran.out, ran.err) == (0, "", "no jobs on page 99\n")
+
+
+def test_list_names_the_states_and_what_a_limit_is(torkctl: Torkctl, fake_api: FakeApi) -> None:
+    shown = torkctl("list", "--help").out
+    assert "<int" not in shown
+    assert all(state in shown for state in JobState)
+    ran = torkctl("list", "--limit", "x")
+    assert (ran.code, ran.err) == (2, "error: --limit: 'x' is not a number from 1 on (right would be e.g. 20)\n")
 
 
 def test_schema_is_json_and_validate_reports_every_problem(torkctl: Torkctl, job_file: str) -> None:
