@@ -18,7 +18,7 @@ MAX_PRIORITY = 9
 DEFAULT_QUEUE = "default"
 
 COORDINATOR_QUEUES = frozenset(
-    {"pending", "started", "completed", "error", "heartbeat", "jobs", "logs", "progress", "redeliveries"}
+    {"pending", "started", "completed", "error", "heartbeat", "jobs", "logs", "progress", "redeliveries", "dead"}
 )
 """Names that tasks can't be sent to: the coordinators read these."""
 
