@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from tests.support.daemon import Daemon
+from tests.support.daemon import KEEPER, Daemon
 from tests.support.gates import Gate
 from tests.support.waiting import wait_until
 
+QUICK = {"name": "quick", "tasks": [{"name": "one", "run": "true"}]}
 PARTS = ["server", "postgres"]
 
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     """Standalone, with a lease that tests can wait for."""
-    settings = {"TORK_WORKER_QUEUES_DEFAULT": "4", "TORK_WORKER_HEARTBEAT": "500ms", "TORK_WORKER_LEASE": "3s"}
+    settings = {
+        "TORK_WORKER_QUEUES_DEFAULT": "4",
+        "TORK_WORKER_HEARTBEAT": "500ms",
+        "TORK_WORKER_LEASE": "3s",
+        "TORK_WORKER_DRAIN": "1s",
+        "TORK_WORKER_GRACE": "200ms",
+    }
     with Daemon(settings) as running:
         yield running
 
@@ -83,3 +90,29 @@ def test_a_submission_made_while_the_database_restarts_is_taken_once(daemon: Dae
     sent = daemon.torkctl("submit", "--wait", "--retry-for", "30s", str(job))
     assert sent.returncode == 0, sent.stderr
     assert daemon.call("GET", "/jobs?q=meanwhile")["totalItems"] == 1
+
+
+def test_a_killed_keeper_disturbs_nothing_and_the_next_start_takes_the_database_over(daemon: Daemon) -> None:
+    for process in keepers(daemon):
+        process.kill()
+    assert daemon.wait(daemon.submit(QUICK))["state"] == "COMPLETED"
+    daemon.stop()
+    daemon.start()
+    assert daemon.wait(daemon.submit(QUICK))["state"] == "COMPLETED"
+    assert len(keepers(daemon)) == 1
+
+
+def keepers(daemon: Daemon) -> list[psutil.Process]:
+    return [process for process in daemon.processes() if KEEPER in " ".join(process.cmdline())]
+
+
+def test_nothing_outlives_a_killed_arbiter(daemon: Daemon) -> None:
+    gate = Gate(daemon.base / "gate-arbiter")
+    job_id = daemon.submit(gate.job())
+    wait_until(lambda: "started" in daemon.log_text(job_id), describe=daemon.told)
+    daemon.process.kill()
+    daemon.process.wait(timeout=10)
+    wait_until(lambda: not daemon.processes(), timeout=60, describe=lambda: str(daemon.processes()))
+    daemon.start()
+    gate.open()
+    assert daemon.wait(job_id, within=40)["state"] == "COMPLETED"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tork.errors import RuntimeFailure, TaskTimedOut
 from tork.task import AuxTask, TaskDefinition
+from torkd.runtime.guard import Guard
 from torkd.runtime.identity import Identity
 from torkd.runtime.process import Exit, TaskProcess
 from torkd.runtime.protocol import TaskRun
@@ -64,6 +65,7 @@ class ShellRuntime:
         self._program = shutil.which(options.command[0], path=environ.get("PATH"))
         reap_leftovers(options.temp_dir)
         self._area = WorkArea(options.temp_dir, options.node_id, self._identity)
+        self._guard = Guard(self._area.path)
 
     def run(self, run: TaskRun) -> str:
         """Run pre, main and post. A step that fails ends the task: the later ones don't run."""
@@ -100,6 +102,7 @@ class ShellRuntime:
 
     def close(self) -> None:
         """Remove the work directories."""
+        self._guard.close()
         self._area.close()
 
     def _run_step(self, run: TaskRun, step: _Step, wake: WakePipe) -> str:
