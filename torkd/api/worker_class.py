@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _DETACHED = object()
 _LAST_REQUESTS_SECONDS = 2
+_ORPHAN_SECONDS = 3.0
 _IDLE_SECONDS = 0.1
 _TOO_LARGE = 413
 _PAUSE_SECONDS = 0.1
@@ -121,7 +122,16 @@ class StreamingWorker(ThreadWorker):
             super().run()
         finally:
             self.served.end_streams()
+            self._close()
+
+    def _close(self) -> None:
+        """An orphan does not wait long: its parent held the database, and a new daemon may want the port."""
+        if os.getppid() == self.ppid:
             self.served.close()
+            return
+        closing = threading.Thread(target=self.served.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_ORPHAN_SECONDS)
 
     def notify(self) -> None:
         """Called in every round of the loop: the place to do what signals asked for."""
