@@ -5,7 +5,7 @@
     SELECT ... WHERE id = %(job_id)s;
 
 Values are bound as `%(name)s` and never formatted in. Lines that are only a comment are left out of the statement, so a
-percent sign in one means nothing.
+percent sign in one means nothing; so is indentation, for psycopg remembers how to bind a statement only when it is short.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def parse_statements(text: str, file_name: str) -> Statements:
         elif line.strip() and not line.lstrip().startswith("--"):
             if not name:
                 raise ValueError(f"{file_name}:{number}: a statement needs a line '-- name: <its name>' above it")
-            bodies[name].append(line)
+            bodies[name].append(line.strip())
     statements = Statements({name: "\n".join(lines).strip().removesuffix(";") for name, lines in bodies.items()})
     if empty := [name for name, statement in statements.items() if not statement]:
         raise ValueError(f"{file_name}: nothing stands under the name '{empty[0]}'")
