@@ -28,6 +28,9 @@ class Claims:
         self._waiting: dict[str, tuple[float, RunClaimed]] = {}
         """By run, the oldest first: when it is due, and the claim."""
         self._idle = False
+        """Whether the thread sleeps until it is told of a claim."""
+        self._was_added = False
+        """Since the thread last looked."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="worker-claims", daemon=True)
 
@@ -48,6 +51,7 @@ class Claims:
         due_at = time.monotonic() + self._delay_seconds
         with self._lock:
             self._waiting[claim.run_id] = (due_at, claim)
+            self._was_added = True
             if self._idle:
                 self._idle = False
                 self._work.notify()
@@ -65,29 +69,30 @@ class Claims:
             self._waiting.pop(run_id, None)
 
     def _serve(self) -> None:
-        """Sleeps on for a moment when all claims were dropped: waking this thread for each would cost more."""
-        was_busy = False
+        """While claims come, it looks by the clock: being woken for each would cost more, for most are dropped."""
         while not self._closing.is_set():
-            due, wait = self._take_due()
+            due, pause = self._take_due()
             if due:
                 self._send(due)
-            if wait is not None or was_busy:
-                self._closing.wait(self._delay_seconds if wait is None else wait)
-                was_busy = wait is not None
+            if pause is not None:
+                self._closing.wait(pause)
                 continue
             with self._lock:
-                self._idle = not self._waiting
+                self._idle = not self._was_added
                 self._work.wait_for(lambda: not self._idle or self._closing.is_set())
 
     def _take_due(self) -> tuple[list[RunClaimed], float | None]:
-        """What is to be sent now, and how long the next has to wait."""
+        """What is to be sent now, and when to look again; None when nothing was added for a while."""
         now = time.monotonic()
         with self._lock:
             due = [claim for due_at, claim in self._waiting.values() if due_at <= now]
             for claim in due:
                 del self._waiting[claim.run_id]
             first = next(iter(self._waiting.values()), None)
-        return due, None if first is None else max(first[0] - now, 0.0)
+            was_added, self._was_added = self._was_added, False
+        if first is not None:
+            return due, max(first[0] - now, 0.0)
+        return due, self._delay_seconds if was_added else None
 
     def _send(self, claims: list[RunClaimed]) -> None:
         try:
