@@ -14,6 +14,8 @@ from torkd.worker.running import Runs
 
 _RECEIVE_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
+_PAUSE_SECONDS = 0.01
+"""After orders, so that the next are taken together: most are acknowledgements, one for each short task."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,8 +57,11 @@ class OrderReader:
         self._consumer = consumer = self._broker.consume_orders(self._node_id)
         try:
             while not self._closing.is_set():
-                for order in consumer.receive(_RECEIVE_SECONDS):
+                orders = consumer.receive(_RECEIVE_SECONDS)
+                for order in orders:
                     self._obey(order)
+                if orders:
+                    self._closing.wait(_PAUSE_SECONDS)
         finally:
             self._consumer = None
             _close(consumer)
