@@ -102,6 +102,22 @@ def test_a_killed_keeper_disturbs_nothing_and_the_next_start_takes_the_database_
     assert len(keepers(daemon)) == 1
 
 
+def test_a_server_that_starts_while_the_database_hangs_is_tried_again(daemon: Daemon) -> None:
+    [postmaster] = daemon.children("postgres")
+    hanging = [postmaster, *postmaster.children(recursive=True)]
+    [server] = daemon.children("server")
+    for process in hanging:
+        process.suspend()
+    try:
+        server.kill()
+        wait_until(lambda: "another will try" in daemon.log.read_text(), timeout=60, describe=daemon.told)
+    finally:
+        for process in hanging:
+            process.resume()
+    wait_until(daemon.is_up, timeout=60, describe=daemon.told)
+    assert daemon.wait(daemon.submit(QUICK), within=40)["state"] == "COMPLETED"
+
+
 def keepers(daemon: Daemon) -> list[psutil.Process]:
     return [process for process in daemon.processes() if KEEPER in " ".join(process.cmdline())]
 

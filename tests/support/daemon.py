@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -184,10 +185,21 @@ class Daemon:
         return "".join(part["contents"] for part in reversed(parts))
 
     def wait(self, job_id: str, within: float = 30) -> Any:
-        """The job when it has ended."""
-        ended = {"COMPLETED", "FAILED", "CANCELLED"}
-        wait_until(lambda: self.job(job_id)["state"] in ended, timeout=within, describe=self.told)
-        return self.job(job_id)
+        """The job when it has ended. While the database is away the API says 503: then it is asked again."""
+        seen: list[Any] = []
+
+        def has_ended() -> bool:
+            try:
+                seen.append(self.job(job_id))
+            except urllib.error.HTTPError as error:
+                error.close()
+                if error.code != 503:
+                    raise
+                return False
+            return seen[-1]["state"] in {"COMPLETED", "FAILED", "CANCELLED"}
+
+        wait_until(has_ended, timeout=within, describe=lambda: f"{seen[-1:]}\n{self.told()}")
+        return seen[-1]
 
     def children(self, kind: str) -> list[psutil.Process]:
         """Its processes of one kind: `server` (gunicorn's child, which has the engine) or `postgres` (the postmaster)."""

@@ -32,6 +32,7 @@ class TorkArbiter(Arbiter):
         self._news, self._tell = os.pipe()
         os.set_blocking(self._news, False)
         app.tell = self._tell
+        self._app = app
         self._ready_children = 0
         super().__init__(app)
 
@@ -93,6 +94,7 @@ class TorkArbiter(Arbiter):
         for line in news.splitlines(keepends=True):
             if line == READY:
                 self._ready_children += 1
+                self._app.was_ready = True
                 if self._ready_children == self.num_workers:
                     self._notifier.ready()
             else:

@@ -91,6 +91,8 @@ class _Application(BaseApplication):
 
     tell = -1
     # the end of the arbiter's pipe that its children write to
+    was_ready = False
+    # whether a child has ever served: then an outage while its successor starts is waited for, not told as a failed start
 
     def __init__(self, listener: Listener, options: ServerOptions, start: Callable[[], Served]) -> None:
         self._listener = listener

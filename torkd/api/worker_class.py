@@ -25,7 +25,7 @@ from gunicorn.http import errors as http_errors
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from tork.errors import TorkError
+from tork.errors import TorkError, Unavailable
 from torkd.api.arbiter import READY, STOP_NOW
 from torkd.api.served import Served
 from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 _DETACHED = object()
 _LAST_REQUESTS_SECONDS = 2
 _ORPHAN_SECONDS = 3.0
+_TRY_AGAIN = 1
+# unlike gunicorn's code for "can't boot", this one lets the arbiter start a successor
 _IDLE_SECONDS = 0.1
 _TOO_LARGE = 413
 _PAUSE_SECONDS = 0.1
@@ -97,6 +99,9 @@ class StreamingWorker(ThreadWorker):
         try:
             self.served = application.start()
         except Exception as error:
+            if isinstance(error, Unavailable) and application.was_ready:
+                log.warning("this server can't start yet, another will try: %s", error)
+                sys.exit(_TRY_AGAIN)
             sentence = str(error)
             if not isinstance(error, TorkError):
                 log.exception("the start failed unexpectedly")
