@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from tork.job import JobState, JobSummary
 from tork.task import TaskState
 from torkctl.client.documents import JobReport, TaskReport
 from torkctl.diagnostics import ExitCode
+from torkctl.nesting import sub_job_id
 from torkctl.output.times import span
 
 SHORT_ID = 8
 _LONGEST_REASON = 400
+_NO_JOBS: Mapping[str, JobReport] = {}
 _EXIT_CODE = re.compile(r"exit code (\d{1,3})\b")
 
 _CODE_OF_STATE = {
@@ -27,12 +30,15 @@ def code_of(state: JobState) -> ExitCode:
     return _CODE_OF_STATE[state]
 
 
-def ending_text(job: JobSummary) -> str:
-    """Which job it was, how it ended, how long it took, and why, if it did not go well."""
+def ending_text(job: JobSummary, sub_jobs: Mapping[str, JobReport] = _NO_JOBS) -> str:
+    """Which job it was, how it ended, how long it took, and why, if it did not go well.
+
+    What failed in one of the `sub_jobs`, known by their ids, is named with the tasks that lead to it.
+    """
     name = f" ({_one_line(job.name)})" if job.name else ""
     duration = span(job.started_at, _ended_at(job))
     text = f"job {job.id[:SHORT_ID]}{name} {job.state.value}" + (f" after {duration}" if duration != "-" else "")
-    reason = "" if job.state is JobState.COMPLETED else _reason(job)
+    reason = "" if job.state is JobState.COMPLETED else _reason(job, sub_jobs)
     return f"{text}: {reason}" if reason else text
 
 
@@ -50,11 +56,21 @@ def task_exit_code(job: JobReport, task_name: str) -> int | None:
     return None
 
 
-def _reason(job: JobSummary) -> str:
-    culprit = _culprit(job.execution) if isinstance(job, JobReport) else None
-    if culprit is None or job.state is not JobState.FAILED:
-        return _one_line(job.error)
-    return f"task '{culprit.name or culprit.id[:SHORT_ID]}': {_one_line(culprit.error or job.error)}"
+def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:
+    path: list[str] = []
+    error = job.error
+    inside: JobReport | None = job if isinstance(job, JobReport) and job.state is JobState.FAILED else None
+    while inside is not None:
+        culprit = _culprit(inside.execution)
+        if culprit is None:
+            break
+        path.append(culprit.name or culprit.id[:SHORT_ID])
+        error = culprit.error or error
+        inside = sub_jobs.get(sub_job_id(culprit))
+    if not path:
+        return _one_line(error)
+    reason = _one_line(error).removeprefix(f"task '{path[-1]}': ").removeprefix(f"task '{path[-1]}' ")
+    return f"task '{'/'.join(path)}': {reason}"
 
 
 def _culprit(execution: list[TaskReport]) -> TaskReport | None:

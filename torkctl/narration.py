@@ -10,20 +10,16 @@ from dataclasses import dataclass, field
 
 from tork.errors import TorkError
 from tork.job import JobDefinition, JobSummary
-from tork.task import TaskState, TaskSummary
+from tork.task import TaskSummary
 from torkctl import diagnostics
 from torkctl.client import Api
 from torkctl.client.documents import JobReport
 from torkctl.endings import SHORT_ID
 from torkctl.output import stdout
 from torkctl.output.logs import LogPrinter
-from torkctl.output.times import span
 from torkctl.settings import OutputFormat
-from torkctl.watching import Item, JobSeen, LogDone, LogSeen, TaskSeen
-
-_ENDED_AND_TOLD = {TaskState.COMPLETED, TaskState.FAILED, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.STOPPED}
-_MANY_TASKS = 200
-"""A job with more tasks than this tells only of those that fail."""
+from torkctl.task_notices import TaskNotices
+from torkctl.watching import Item, JobSeen, LogDone, LogSeen, SubJobSeen, TaskSeen
 
 
 @dataclass(kw_only=True)
@@ -59,21 +55,31 @@ class Narrator:
 
     several_jobs: bool = False
     _names: TaskNames = field(init=False)
+    _notices: TaskNotices = field(init=False)
     _printers: dict[str, LogPrinter] = field(default_factory=dict)
     _jobs: dict[str, JobSummary] = field(default_factory=dict)
-    _states: dict[str, TaskState | None] = field(default_factory=dict)
+    _paths: dict[str, str] = field(default_factory=dict)
+    """Of each sub-job, the tasks that lead to it."""
+
+    _roots: dict[str, str] = field(default_factory=dict)
+    """Of each sub-job, the job that is waited for."""
 
     def __post_init__(self) -> None:
         self._names = TaskNames(api=self.api)
+        self._notices = TaskNotices(api=self.api, name_of=lambda task: self._path(task.job_id, task.id))
 
     def show(self, item: Item) -> None:
         """Write what the item says where it belongs."""
         if self.output is OutputFormat.JSONL:
-            _write_event(item)
+            _write_event(item, is_awaited=item.job_id not in self._paths)
         if isinstance(item, JobSeen):
             self._tell_job(item.job)
         elif isinstance(item, TaskSeen):
             self._tell_task(item.task, item.job_id)
+        elif isinstance(item, SubJobSeen):
+            self._names.learn(item.task.id, item.task.name)
+            self._roots[item.sub_job_id] = self._roots.get(item.job_id, item.job_id)
+            self._paths[item.sub_job_id] = self._path(item.job_id, item.task.id) + "/"
         elif isinstance(item, LogSeen) and self._shows_logs:
             self._printer(item.job_id).show(item.part)
         elif isinstance(item, LogDone) and self._shows_logs:
@@ -86,22 +92,17 @@ class Narrator:
     def _tell_job(self, job: JobSummary) -> None:
         before = self._jobs.get(job.id)
         self._jobs[job.id] = job
-        if job.state.is_active and (before is None or before.state is not job.state):
+        is_news = before is None or before.state is not job.state
+        if job.state.is_active and is_news and job.id not in self._paths:
             diagnostics.notice(f"job {job.id[:SHORT_ID]} {job.state.value}")
 
     def _tell_task(self, task: TaskSummary, job_id: str) -> None:
         self._names.learn(task.id, task.name)
-        if self._states.get(task.id) is task.state:
-            return
-        self._states[task.id] = task.state
-        is_notable = not task.parent_id and len(self._states) <= _MANY_TASKS
-        if task.state is TaskState.RUNNING and is_notable:
-            diagnostics.notice(f"task '{self._names.of(task.id)}' RUNNING")
-        elif task.state in _ENDED_AND_TOLD:
-            if self._shows_logs and job_id in self._printers:
-                self._printer(job_id).finish(of_tasks=lambda task_id: task_id == task.id)
-            if is_notable or task.state is TaskState.FAILED:
-                diagnostics.notice(_task_ending(task, self._names.of(task.id)))
+        has_ended = task.state is not None and not task.state.is_active
+        if has_ended and self._shows_logs and job_id in self._printers:
+            self._printer(job_id).finish(of_tasks=lambda task_id: task_id == task.id)
+        for text in self._notices.of(task):
+            diagnostics.notice(text)
 
     def _printer(self, job_id: str) -> LogPrinter:
         if job_id not in self._printers:
@@ -110,17 +111,22 @@ class Narrator:
             )
         return self._printers[job_id]
 
+    def _path(self, job_id: str, task_id: str) -> str:
+        """The task's name, after those of the tasks that lead to its job."""
+        return self._paths.get(job_id, "") + self._names.of(task_id)
+
     def _label(self, job_id: str, task_id: str) -> str:
-        task_name = self._names.of(task_id)
+        path = self._path(job_id, task_id)
         if not self.several_jobs:
-            return task_name
-        job = self._jobs.get(job_id)
-        return f"{(job.name if job else '') or job_id[:SHORT_ID]}/{task_name}"
+            return path
+        root_id = self._roots.get(job_id, job_id)
+        job = self._jobs.get(root_id)
+        return f"{(job.name if job else '') or root_id[:SHORT_ID]}/{path}"
 
 
 def has_several_tasks(job: JobDefinition | JobReport) -> bool:
     """Whether a log line of the job needs the name of its task."""
-    return len(job.tasks) > 1 or any(task.each or task.parallel for task in job.tasks)
+    return len(job.tasks) > 1 or any(task.each or task.parallel or task.subjob for task in job.tasks)
 
 
 def any_has_several_tasks(jobs: Sequence[JobDefinition | JobReport]) -> bool:
@@ -128,15 +134,10 @@ def any_has_several_tasks(jobs: Sequence[JobDefinition | JobReport]) -> bool:
     return any(has_several_tasks(job) for job in jobs)
 
 
-def _task_ending(task: TaskSummary, name: str) -> str:
-    duration = span(task.started_at, task.completed_at or task.failed_at)
-    after = f" after {duration}" if duration != "-" else ""
-    return f"task '{name}' {task.state.value if task.state else ''}{after}"
-
-
-def _write_event(item: Item) -> None:
+def _write_event(item: Item, *, is_awaited: bool) -> None:
+    """Only the end of a job that is waited for is called `end`: readers stop there."""
     if isinstance(item, JobSeen):
-        kind = "job" if item.job.state.is_active else "end"
+        kind = "end" if is_awaited and not item.job.state.is_active else "job"
         stdout.write_document({"event": kind, "jobId": item.job_id, "data": item.job}, OutputFormat.JSONL)
     elif isinstance(item, TaskSeen):
         stdout.write_document({"event": "task", "jobId": item.job_id, "data": item.task}, OutputFormat.JSONL)

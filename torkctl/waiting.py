@@ -18,8 +18,9 @@ from torkctl import diagnostics
 from torkctl.client import Api, Patience
 from torkctl.diagnostics import ExitCode, exit_code_of, worst
 from torkctl.endings import SHORT_ID, code_of, ending_text
+from torkctl.nesting import sub_jobs
 from torkctl.settings import REQUEST_RETRY_SECONDS
-from torkctl.watching import Item, JobLost, JobSeen, LogDone, LogSeen, TaskSeen, Watch
+from torkctl.watching import Item, JobLost, JobSeen, LogDone, LogSeen, SubJobSeen, TaskSeen, Watch
 
 _LOG_GRACE_SECONDS = 45.0
 """How long the end of the log may take after the end of its job; the outcome is known by then."""
@@ -58,14 +59,15 @@ class Wait:
 
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _latest: dict[str, JobSummary] = field(default_factory=dict)
-    _open_logs: set[str] = field(default_factory=set)
+    _open_logs: dict[str, str] = field(default_factory=dict)
+    """The jobs whose log goes on, sub-jobs among them, each with the job that is waited for."""
     _untold: dict[str, JobSummary] = field(default_factory=dict)
     _stdout_is_gone: bool = False
 
     def run(self) -> list[Outcome]:
         """Block until all jobs have ended (or one, with `any_one`), or time is up. One outcome for each job, in order."""
         watch = Watch(self.api, self.job_ids, with_logs=self.with_logs, all_at_once=self.any_one, stale=self.stale)
-        self._open_logs = set(self.job_ids) if self.with_logs else set()
+        self._open_logs = {job_id: job_id for job_id in self.job_ids} if self.with_logs else {}
         time_is_up_at = None if self.timeout_seconds is None else time.monotonic() + self.timeout_seconds
         with closing(watch):
             self._collect(watch, time_is_up_at)
@@ -96,23 +98,31 @@ class Wait:
         return len(self._outcomes) >= (1 if self.any_one else len(self.job_ids))
 
     def _learn(self, item: Item) -> None:
+        if isinstance(item, JobSeen) and item.job_id in self.job_ids:
+            self._learn_state(item)
+            return
         self._pass_on(item)
         match item:
-            case JobSeen(job_id=job_id, job=job):
-                self._latest[job_id] = job
-                if not job.state.is_active:
-                    self._outcomes[job_id] = Outcome(job_id=job_id, code=code_of(job.state), job=job)
-                    self._untold[job_id] = job
             case JobLost(job_id=job_id, error=error):
                 self._lose(job_id, error)
             case LogDone(job_id=job_id, error=error):
-                self._open_logs.discard(job_id)
-                if error is not None and job_id not in self._outcomes:
+                awaited = self._open_logs.pop(job_id, job_id)
+                if error is not None and (awaited not in self._outcomes or job_id != awaited):
                     diagnostics.warning(f"the log of job {job_id[:SHORT_ID]} can't be read to its end: {error}")
-            case TaskSeen() | LogSeen():
+            case SubJobSeen(job_id=job_id, sub_job_id=sub_job_id):
+                self._open_logs[sub_job_id] = self._open_logs.get(job_id, job_id)
+            case JobSeen() | TaskSeen() | LogSeen():
                 pass
             case _:
                 assert_never(item)
+
+    def _learn_state(self, item: JobSeen) -> None:
+        self._latest[item.job_id] = item.job
+        if item.job.state.is_active:
+            self._pass_on(item)
+        else:
+            self._outcomes[item.job_id] = Outcome(job_id=item.job_id, code=code_of(item.job.state), job=item.job)
+            self._untold[item.job_id] = item.job
 
     def _pass_on(self, item: Item) -> None:
         if self._stdout_is_gone:
@@ -128,7 +138,7 @@ class Wait:
     def _lose(self, job_id: str, error: Exception) -> None:
         code = exit_code_of(error)
         self._outcomes[job_id] = Outcome(job_id=job_id, code=code, job=self._latest.get(job_id))
-        self._open_logs.discard(job_id)
+        self._open_logs = {log: awaited for log, awaited in self._open_logs.items() if awaited != job_id}
         unknown = "; whether it goes well is unknown" if code is ExitCode.UNKNOWN else ""
         diagnostics.error(f"job {job_id[:SHORT_ID]}: {error}{unknown}")
         if not isinstance(error, TorkError) and diagnostics.is_verbose():
@@ -148,8 +158,10 @@ class Wait:
 
     def _tell_endings(self) -> None:
         """Only when the job's log is told, so that the sentence about its end is the last."""
-        for job_id in [job_id for job_id in self._untold if job_id not in self._open_logs]:
+        going_on = set(self._open_logs.values())
+        for job_id in [job_id for job_id in self._untold if job_id not in going_on]:
             job = self._untold.pop(job_id)
+            self._pass_on(JobSeen(job_id=job_id, job=job))
             if self.tell_ending:
                 self.tell_ending(job)
             else:
@@ -160,10 +172,26 @@ def ending_sentence(api: Api, job: JobSummary) -> str:
     """The sentence about a job's end, with the task that failed when the server still tells."""
     if code_of(job.state) is ExitCode.FAILED:
         try:
-            return ending_text(api.job(job.id))
+            report = api.job(job.id)
+            return ending_text(report, sub_jobs(api, report))
         except TorkError as error:
             diagnostics.detail(f"the failed task is not known: {error}")
     return ending_text(job)
+
+
+def tell_whole_ending(api: Api, job: JobSummary) -> None:
+    """The job's tree, and under it the sentence about its end."""
+    from torkctl.output.tree import tree_lines
+
+    try:
+        report = api.job(job.id)
+        below = sub_jobs(api, report)
+    except TorkError as error:
+        diagnostics.detail(f"the tasks of job {job.id} are not known: {error}")
+        diagnostics.notice(ending_text(job))
+        return
+    diagnostics.block("\n".join(tree_lines(report, color=diagnostics.uses_color(), sub_jobs=below)))
+    diagnostics.block(ending_text(report, below))
 
 
 def code_for(outcomes: Sequence[Outcome]) -> ExitCode:

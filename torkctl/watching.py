@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,12 @@ from tork.log import TaskLogPart
 from tork.task import TaskSummary
 from torkctl import diagnostics
 from torkctl.client import Api, Patience, follow_job, follow_log
+from torkctl.client.documents import TaskReport
+from torkctl.client.following import SeenParts
+from torkctl.nesting import MOST_SUB_JOBS, Scout, sub_job_id
+
+_MOST_SUB_JOBS_AT_ONCE = 8
+"""Each needs two streams; the log of one that waits its turn is shown from its beginning."""
 
 _MOST_AT_ONCE = 16
 """Each needs a connection of the server; further jobs wait their turn, which changes nothing when all are waited for."""
@@ -62,7 +69,20 @@ class JobLost:
     error: Exception
 
 
-Item = JobSeen | TaskSeen | LogSeen | LogDone | JobLost
+@dataclass(frozen=True, kw_only=True)
+class SubJobSeen:
+    """A task of the job stands for a job of its own, which is followed too: its items, then its `LogDone`, will come."""
+
+    job_id: str
+    task: TaskReport
+
+    @property
+    def sub_job_id(self) -> str:
+        """The job below."""
+        return sub_job_id(self.task)
+
+
+Item = JobSeen | TaskSeen | SubJobSeen | LogSeen | LogDone | JobLost
 
 
 class Watch:
@@ -76,8 +96,15 @@ class Watch:
         with_logs: bool = False,
         all_at_once: bool = False,
         stale: Mapping[str, JobSummary] | None = None,
+        seen: Mapping[str, SeenParts] | None = None,
     ) -> None:
         self._api = api
+        self._with_logs = with_logs
+        self._seen = seen or {}
+        self._lock = threading.Lock()
+        self._sub_jobs: deque[str] = deque()
+        self._sub_jobs_found = 0
+        self._sub_job_followers = 0
         self._stop = threading.Event()
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -119,15 +146,60 @@ class Watch:
             except Exception as error:  # noqa: BLE001 - the reader of the inbox decides what an error means
                 self._inbox.put(JobLost(job_id=job_id, error=error))
 
-    def _follow_job(self, job_id: str) -> None:
-        patience = self._patience(diagnostics.notice)
-        for seen in follow_job(self._api, job_id, patience, stale=self._stale.get(job_id)):
+    def _follow_job(self, job_id: str, *, tell: Callable[[str], None] = diagnostics.notice) -> None:
+        patience = self._patience(tell)
+        scout = Scout(self._api, job_id, patience)
+        stale = self._stale.get(job_id)
+        for seen in follow_job(self._api, job_id, patience, stale=stale, with_tasks=self._with_logs):
             if isinstance(seen, JobSummary):
                 self._inbox.put(JobSeen(job_id=job_id, job=seen))
-            else:
-                self._inbox.put(TaskSeen(job_id=job_id, task=seen))
+                continue
+            task = scout.sub_job_task(seen) if self._with_logs else None
+            if task:
+                self._open_sub_job(job_id, task)
+            self._inbox.put(TaskSeen(job_id=job_id, task=seen))
+
+    def _open_sub_job(self, job_id: str, task: TaskReport) -> None:
+        found = SubJobSeen(job_id=job_id, task=task)
+        with self._lock:
+            self._sub_jobs_found += 1
+            if self._sub_jobs_found > MOST_SUB_JOBS:
+                if self._sub_jobs_found == MOST_SUB_JOBS + 1:
+                    diagnostics.notice(f"of more than {MOST_SUB_JOBS} sub-jobs only the first are followed")
+                return
+            self._inbox.put(found)
+            self._sub_jobs.append(found.sub_job_id)
+            if self._sub_job_followers < _MOST_SUB_JOBS_AT_ONCE:
+                self._sub_job_followers += 1
+                self._start(self._follow_sub_jobs)
+
+    def _follow_sub_jobs(self) -> None:
+        while True:
+            with self._lock:
+                if not self._sub_jobs or self._stop.is_set():
+                    self._sub_job_followers -= 1
+                    return
+                job_id = self._sub_jobs.popleft()
+            self._follow_sub_job(job_id)
+
+    def _follow_sub_job(self, job_id: str) -> None:
+        """Its log has ended only when its tasks, which may be jobs in turn, have been told as well."""
+        errors: list[Exception] = []
+        log = threading.Thread(target=lambda: errors.extend(self._read_log(job_id)), daemon=True)
+        log.start()
+        try:
+            self._follow_job(job_id, tell=diagnostics.detail)
+        except Exception as error:  # noqa: BLE001 - what becomes of a sub-job shows in the job above
+            errors.append(error)
+        log.join()
+        self._inbox.put(LogDone(job_id=job_id, error=errors[0] if errors else None))
 
     def _follow_log(self, job_id: str) -> None:
+        errors = self._read_log(job_id)
+        self._inbox.put(LogDone(job_id=job_id, error=errors[0] if errors else None))
+
+    def _read_log(self, job_id: str) -> list[Exception]:
+        """Put every part into the inbox. Returns why that ended too early, if it did."""
         patience = self._patience(diagnostics.detail)
         try:
             parts = follow_log(
@@ -135,13 +207,13 @@ class Watch:
                 f"/jobs/{job_id}",
                 patience,
                 is_active=lambda: self._api.job_summary(job_id, patience=patience).state.is_active,
+                seen=self._seen.get(job_id),
             )
             for part in parts:
                 self._inbox.put(LogSeen(job_id=job_id, part=part))
-        except Exception as error:  # noqa: BLE001 - as above
-            self._inbox.put(LogDone(job_id=job_id, error=error))
-        else:
-            self._inbox.put(LogDone(job_id=job_id))
+        except Exception as error:  # noqa: BLE001 - the reader of the inbox decides what an error means
+            return [error]
+        return []
 
     def _patience(self, tell: Callable[[str], None]) -> Patience:
         window = self._api.patience().window_seconds

@@ -114,7 +114,7 @@ def test_logs_are_cut_and_filtered_as_asked(daemon: Daemon, ended: Any) -> None:
         "shout WORLD | 2: HELLO, WORLD!"
     ]
     stamped = daemon.torkctl("logs", job_id, "-t", "--tail", "1").stdout
-    assert re.search(r"\b\d{4}-\d\d-\d\dT[\d:.]+Z Said hello", stamped)
+    assert re.search(r"^\d{4}-\d\d-\d\dT[\d:.]+Z goodbye \| Said hello", stamped)
     assert daemon.torkctl("logs", job_id, "--since", "1h").stdout.count("HELLO") == 3
 
 

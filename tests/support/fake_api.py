@@ -254,7 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return 200, self._list(request.query)
             case "GET", ["jobs", job_id] if job_id in self.api.jobs:
                 summary_only = request.query.get("execution") == "none"
-                return 200, self.api.summary(job_id) if summary_only else self.api.jobs[job_id]
+                job = self.api.jobs[job_id]
+                return 200, {**self.api.summary(job_id), "tasks": job["tasks"]} if summary_only else job
             case "GET", ["jobs", job_id, "log"] if job_id in self.api.jobs:
                 return 200, _page(list(reversed(self.api.logs[job_id])), request.query)
             case "GET", ["tasks", task_id, *rest]:

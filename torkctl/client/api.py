@@ -82,6 +82,11 @@ class Api:
         answer = self._send("GET", f"/jobs/{_segment(job_id)}", query={"execution": "none"}, patience=patience)
         return _read(answer, JobSummary)
 
+    def outline(self, job_id: str, *, patience: Patience | None = None) -> JobReport:
+        """A job with its definition, and without its tasks."""
+        answer = self._send("GET", f"/jobs/{_segment(job_id)}", query={"execution": "none"}, patience=patience)
+        return _read(answer, JobReport)
+
     def task_document(self, task_id: str) -> bytes:
         """Everything about a task, as the server says it."""
         return self._send("GET", f"/tasks/{_segment(task_id)}")

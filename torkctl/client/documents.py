@@ -47,6 +47,7 @@ class SubJobLink(Told, frozen=True, kw_only=True):
 
     id: str = ""
     name: str = ""
+    tasks: list[TaskOutline] = []
     detached: bool = False
 
 
@@ -55,6 +56,8 @@ class Attempts(Told, frozen=True, kw_only=True):
 
     limit: int = 0
     attempts: int = 0
+    initial_delay: str = ""
+    scaling_factor: float = 0
 
 
 class TaskOutline(Told, frozen=True, kw_only=True):

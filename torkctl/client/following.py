@@ -6,7 +6,7 @@ end is believed only when the server said so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,10 +18,14 @@ from tork.log import TaskLogPart
 from tork.task import TaskSummary
 from torkctl.client.api import Api
 from torkctl.client.patience import Patience
+from torkctl.client.progression import Progression
 from torkctl.client.transport import Event
 from torkctl.errors import NoAnswer, Unsupported
 
 T = TypeVar("T")
+
+_LATE_READINGS = 3
+"""How often the tasks of a job that has ended are tried to be had."""
 
 _FIRST_POLL_SECONDS = 0.1
 _LONGEST_POLL_SECONDS = 2.0
@@ -65,69 +69,91 @@ class SeenParts:
 
 
 def follow_job(
-    api: Api, job_id: str, patience: Patience, *, stale: JobSummary | None = None
+    api: Api, job_id: str, patience: Patience, *, stale: JobSummary | None = None, with_tasks: bool = False
 ) -> Iterator[JobSummary | TaskSummary]:
     """The job's states and its tasks', until and with the job's end. An ended job equal to `stale` is not its end yet.
 
-    Raises `NotFound` when the job is gone and `NoAnswer` when the server stays away longer than patience lasts.
+    A job comes before the tasks it was told with, its end after them. `with_tasks` asks for the tasks of a job that had
+    ended before, too. Raises `NotFound` when the job is gone and `NoAnswer` when the server stays away longer than
+    patience lasts.
     """
-    return _JobFollower(api, job_id, patience, stale).follow()
+    return _JobFollower(api, job_id, patience, stale, with_tasks=with_tasks).follow()
 
 
 class _JobFollower:
-    def __init__(self, api: Api, job_id: str, patience: Patience, stale: JobSummary | None) -> None:
+    def __init__(
+        self, api: Api, job_id: str, patience: Patience, stale: JobSummary | None, *, with_tasks: bool
+    ) -> None:
         self.api = api
         self.job_id = job_id
         self.patience = patience
         self.stale = stale
         self.stale_until = patience.clock() + _RESTART_GRACE_SECONDS
         self.last_event_id = ""
-        self.told: JobSummary | None = None
+        self.progression = Progression()
+        self.has_stream = True
+        self.late_readings = _LATE_READINGS if with_tasks else 0
 
     def follow(self) -> Iterator[JobSummary | TaskSummary]:
-        has_stream = True
         pauses = _poll_pauses()
         while True:
             summary = self.api.job_summary(self.job_id, patience=self.patience)
-            yield from self._new(summary)
-            if self._is_end(summary):
-                return
-            if self._is_stale(summary) or not has_stream:
-                self.patience.stop.wait(next(pauses))
-                continue
-            try:
-                ended = yield from self._stream()
-            except (NotFound, Unsupported):
-                has_stream = False
-            except NoAnswer as error:
-                self.patience.failed(error)
+            has_ended = self._is_end(summary)
+            if has_ended and self.has_stream and self.late_readings > 0:
+                self.late_readings -= 1  # its tasks are only in the stream, but that must not hide how it ended
             else:
-                if ended:
+                yield from self._news([summary])
+                if has_ended:
                     return
-                self.patience.pause()
+            if self._is_stale(summary) or not self.has_stream:
+                self.patience.stop.wait(next(pauses))
+            elif (yield from self._stream(has_ended)):
+                return
 
-    def _stream(self) -> Generator[JobSummary | TaskSummary, None, bool]:
+    def _stream(self, has_ended: bool) -> Generator[JobSummary | TaskSummary, None, bool]:
+        """Returns whether the stream told the job's end."""
+        try:
+            if (yield from self._read_stream()):
+                return True
+        except (NotFound, Unsupported):
+            self.has_stream = False
+            return False
+        except NoAnswer as error:
+            if not has_ended:
+                self.patience.failed(error)
+                return False
+        self.patience.pause()
+        return False
+
+    def _read_stream(self) -> Generator[JobSummary | TaskSummary, None, bool]:
+        tasks: list[TaskSummary] = []
         with self.api.events(f"/jobs/{self.job_id}/events", last_event_id=self.last_event_id) as events:
             self.patience.answered()
             for event in events:
                 self.patience.settled()
-                self.last_event_id = event.id or self.last_event_id
                 if event.kind == "reset":
                     self.last_event_id = ""
                     return False
                 if event.kind == "task":
-                    yield _decoded(event, TaskSummary)
+                    tasks.append(_decoded(event, TaskSummary))
                 elif event.kind in {"job", "end"}:
                     summary = _decoded(event, JobSummary)
-                    yield from self._new(summary)
-                    if self._is_end(summary):
+                    is_end = event.kind == "end" and self._is_end(summary)
+                    if summary.state.is_active:
+                        yield from self._news([summary, *tasks])
+                    else:
+                        yield from self._news([*tasks, summary] if is_end else tasks)
+                    if is_end:
                         return True
+                    tasks = []
+                    self.last_event_id = event.id or self.last_event_id  # only now: tasks not handed on must come again
         return False
 
-    def _new(self, summary: JobSummary) -> Iterator[JobSummary]:
-        if summary != self.told and not self._is_stale(summary):
-            self.told = summary
-            yield summary
+    def _news(self, things: Sequence[JobSummary | TaskSummary]) -> Iterator[JobSummary | TaskSummary]:
+        for thing in things:
+            is_stale = isinstance(thing, JobSummary) and self._is_stale(thing)
+            if not is_stale and self.progression.is_news(thing):
+                yield thing
 
     def _is_end(self, summary: JobSummary) -> bool:
         return not summary.state.is_active and not self._is_stale(summary)

@@ -18,6 +18,7 @@ def get(
     import msgspec
 
     from torkctl.client.documents import JobReport, TaskReport
+    from torkctl.nesting import sub_jobs
     from torkctl.output import stdout
     from torkctl.output.jobs import write_job, write_task
     from torkctl.references import find
@@ -27,12 +28,13 @@ def get(
     with session.api() as api:
         found = find(api, reference)
         document = api.job_document(found.id) if found.is_job else api.task_document(found.id)
-    if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
-        stdout.write_document(document, output)
-    elif output is OutputFormat.NAME:
-        stdout.write_lines([found.id])
-    elif found.is_job:
-        write_job(msgspec.json.decode(document, type=JobReport))
-    else:
-        write_task(msgspec.json.decode(document, type=TaskReport))
+        if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
+            stdout.write_document(document, output)
+        elif output is OutputFormat.NAME:
+            stdout.write_lines([found.id])
+        elif found.is_job:
+            job = msgspec.json.decode(document, type=JobReport)
+            write_job(job, sub_jobs(api, job), output)
+        else:
+            write_task(msgspec.json.decode(document, type=TaskReport))
     return 0

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tork.durations import parse_duration
-from tork.errors import DurationError, NotFound
+from tork.errors import DurationError, NotFound, TorkError
+from torkctl.diagnostics import ExitCode
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
+    from tork.log import TaskLogPart
     from torkctl.client import Api
+    from torkctl.client.documents import TaskReport
+    from torkctl.client.following import SeenParts
     from torkctl.output.logs import LogPrinter
     from torkctl.references import Found
 
@@ -44,12 +50,12 @@ def logs(
         raise UsageProblem("--follow does not fit into one document (right would be -o jsonl)")
     with session.api(waiting=follow) as api:
         found = find(api, reference)
-        names, several = _names(api, found)
-        if task and not follow and task not in names.values() and task not in names:
+        source = _Source.of(api, found)
+        if task and not follow and task not in source.names.values() and task not in source.names:
             raise NotFound(f"job {found.id} has no task '{task}'")
         printer = LogPrinter(
-            name_of=_lookup(api, names),
-            with_names=several and not task,
+            name_of=source.name_of,
+            with_names=source.has_several and not task,
             with_timestamps=timestamps,
             containing=grep,
             since=oldest,
@@ -57,25 +63,121 @@ def logs(
             output=output,
         )
         try:
-            _print(api, found, printer, follow=follow, tail=tail)
+            _print(source, printer, follow=follow, tail=tail)
         except KeyboardInterrupt:
-            from torkctl import diagnostics
-
-            diagnostics.error(f"interrupted: {found.path[1:]} was not changed")
-            return diagnostics.ExitCode.INTERRUPTED
+            return ExitCode.INTERRUPTED  # nothing was changed and nothing is left: the code says it all
     return 0
 
 
-def _print(api: Api, found: Found, printer: LogPrinter, *, follow: bool, tail: int | None) -> None:
-    from torkctl.client.following import SeenParts, follow_log, read_log
+@dataclass(kw_only=True)
+class _Source:
+    """The logs that are asked for: of a task, or of a job and the jobs below it."""
 
-    seen = SeenParts()
+    api: Api
+    found: Found
+    has_several: bool = False
+    """Whether lines need the names of their tasks."""
+
+    has_sub_jobs: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    """Of tasks by their ids, those of sub-jobs after the names of the tasks that lead there."""
+
+    prefixes: dict[str, str] = field(default_factory=dict)
+    """Of jobs by their ids, those below theirs after that."""
+
+    seen: dict[str, SeenParts] = field(default_factory=dict)
+    """What was read of each job."""
+
+    @classmethod
+    def of(cls, api: Api, found: Found) -> _Source:
+        """What the reference stands for, as it is now."""
+        from torkctl.narration import has_several_tasks
+        from torkctl.nesting import has_sub_jobs, sub_jobs
+
+        source = cls(api=api, found=found)
+        if not found.is_job:
+            source.names[found.id] = api.task(found.id).name
+            return source
+        job = api.job(found.id)
+        source.has_several = has_several_tasks(job)
+        source.has_sub_jobs = has_sub_jobs(job.tasks)
+        source.prefixes[job.id] = ""
+        for report in [job, *sub_jobs(api, job).values()]:
+            for task in report.execution:
+                source.learn(report.id, task)
+        return source
+
+    def learn(self, job_id: str, task: TaskReport) -> None:
+        """Remember what the task is called, and the job it stands for."""
+        from torkctl.endings import SHORT_ID
+        from torkctl.nesting import sub_job_id
+
+        self.names[task.id] = self.prefixes[job_id] + (task.name or task.id[:SHORT_ID])
+        if sub_job_id(task):
+            self.prefixes[sub_job_id(task)] = self.names[task.id] + "/"
+
+    def name_of(self, task_id: str) -> str:
+        """The task's name, asked for once when it is not known."""
+        from torkctl.endings import SHORT_ID
+
+        if task_id not in self.names:
+            try:
+                task = self.api.task(task_id)
+            except TorkError:
+                self.names[task_id] = task_id[:SHORT_ID]
+            else:
+                self.names[task_id] = self.prefixes.get(task.job_id, "") + (task.name or task_id[:SHORT_ID])
+        return self.names[task_id]
+
+    def read(self) -> list[TaskLogPart]:
+        """Every log as it is now, one job after the other."""
+        from torkctl.client.following import SeenParts, read_log
+
+        paths = {job_id: f"/jobs/{job_id}" for job_id in self.prefixes} or {self.found.id: self.found.path}
+        parts: list[TaskLogPart] = []
+        for thing_id, path in paths.items():
+            self.seen[thing_id] = SeenParts()
+            parts += read_log(self.api, path, seen=self.seen[thing_id])
+        return parts
+
+    def follow(self) -> Iterator[TaskLogPart]:
+        """What was not read, until the end."""
+        from torkctl.client.following import follow_log
+
+        if self.has_sub_jobs:
+            yield from self._follow_all()
+            return
+        seen = self.seen.get(self.found.id)
+        is_active = lambda: _is_active(self.api, self.found)  # noqa: E731 - a word for the line below
+        yield from follow_log(self.api, self.found.path, self.api.patience(), is_active=is_active, seen=seen)
+
+    def _follow_all(self) -> Iterator[TaskLogPart]:
+        from torkctl.watching import JobLost, JobSeen, LogDone, LogSeen, SubJobSeen, Watch
+
+        open_logs = {self.found.id}
+        knows_all_tasks = False
+        with closing(Watch(self.api, [self.found.id], with_logs=True, seen=self.seen)) as watch:
+            while open_logs or not knows_all_tasks:
+                item = watch.next(None)
+                if isinstance(item, LogSeen):
+                    yield item.part
+                elif isinstance(item, SubJobSeen):
+                    self.learn(item.job_id, item.task)
+                    open_logs.add(item.sub_job_id)
+                elif isinstance(item, JobLost) or (isinstance(item, LogDone) and item.error):
+                    assert item.error
+                    raise item.error
+                elif isinstance(item, LogDone):
+                    open_logs.discard(item.job_id)
+                elif isinstance(item, JobSeen) and item.job_id == self.found.id:
+                    knows_all_tasks = not item.job.state.is_active
+
+
+def _print(source: _Source, printer: LogPrinter, *, follow: bool, tail: int | None) -> None:
     if not follow or tail is not None:
-        parts = read_log(api, found.path, seen=seen)
-        printer.show_all(parts, tail=tail, is_whole=not follow)
+        printer.show_all(source.read(), tail=tail, is_whole=not follow)
     if follow:
-        patience = api.patience()
-        for part in follow_log(api, found.path, patience, is_active=lambda: _is_active(api, found), seen=seen):
+        for part in source.follow():
             printer.show(part)
         printer.finish()
 
@@ -95,22 +197,3 @@ def _oldest(since: str | None) -> datetime | None:
     except (DurationError, OverflowError) as error:
         raise UsageProblem(f"--since: {error}") from error
     return datetime.now(UTC) - max(age, timedelta(0))
-
-
-def _names(api: Api, found: Found) -> tuple[dict[str, str], bool]:
-    """The names of the tasks by their id, and whether lines need them."""
-    from torkctl.narration import has_several_tasks
-
-    if not found.is_job:
-        return {found.id: api.task(found.id).name}, False
-    job = api.job(found.id)
-    return {task.id: task.name for task in job.execution}, has_several_tasks(job)
-
-
-def _lookup(api: Api, names: dict[str, str]) -> Callable[[str], str]:
-    from torkctl.narration import TaskNames
-
-    known = TaskNames(api=api)
-    for task_id, name in names.items():
-        known.learn(task_id, name)
-    return known.of

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tork.job import JobDefinition
     from torkctl.client import Api
     from torkctl.submission import Submission
-    from torkctl.waiting import Outcome
 
 
 def run(
@@ -71,7 +70,7 @@ def queues_of(definition: JobDefinition) -> frozenset[str]:
 def _run(api: Api, submission: Submission, output: OutputFormat, seconds: float | None) -> int:
     from torkctl.narration import Narrator, has_several_tasks
     from torkctl.output.outcomes import write_outcomes
-    from torkctl.waiting import Wait, code_for
+    from torkctl.waiting import Wait, code_for, tell_whole_ending
 
     submitted, _ = api.submit(submission.body, submission.media_type, idempotency_key=uuid.uuid4().hex)
     narrator = Narrator(api=api, output=output, with_names=has_several_tasks(submission.definition))
@@ -81,21 +80,9 @@ def _run(api: Api, submission: Submission, output: OutputFormat, seconds: float 
         timeout_seconds=seconds,
         with_logs=True,
         show=narrator.show,
-        tell_ending=lambda _job: None,  # told below, under the tree
+        tell_ending=lambda job: tell_whole_ending(api, job),
         time_is_up="time is up: the job ends here, with its private engine",
     ).run()
-    _tell_ending(api, outcomes)
     if output in {OutputFormat.JSON, OutputFormat.YAML, OutputFormat.NAME}:
         write_outcomes(api, outcomes, output)
     return code_for(outcomes)
-
-
-def _tell_ending(api: Api, outcomes: list[Outcome]) -> None:
-    from torkctl.endings import ending_text
-    from torkctl.output.tree import tree_lines
-
-    for outcome in outcomes:
-        if outcome.has_ended:
-            job = api.job(outcome.job_id)
-            diagnostics.block("\n".join(tree_lines(job, color=diagnostics.uses_color())))
-            diagnostics.block(ending_text(job))

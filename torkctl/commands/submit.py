@@ -136,7 +136,7 @@ def _show_submitted(order: _Order, *, is_whole: bool) -> None:
     from torkctl.output import stdout
     from torkctl.output.jobs import write_submitted
 
-    if order.waits and is_whole and (order.follow or order.output in _DOCUMENTS):
+    if order.waits and is_whole:
         for job in order.sent:
             diagnostics.notice(f"submitted job {job.id}" + (f" ({job.name})" if job.name else ""))
         if order.output is OutputFormat.NAME:
@@ -149,8 +149,9 @@ def _show_submitted(order: _Order, *, is_whole: bool) -> None:
 
 def _wait(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
     from torkctl.narration import Narrator, any_has_several_tasks
-    from torkctl.waiting import Wait, interrupted
+    from torkctl.waiting import Wait, interrupted, tell_whole_ending
 
+    shows_tree = order.follow and order.output in {OutputFormat.TABLE, OutputFormat.WIDE}
     job_ids = list(dict.fromkeys(job.id for job in order.sent))
     narrator = Narrator(
         api=api,
@@ -164,6 +165,7 @@ def _wait(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
         timeout_seconds=order.timeout_seconds,
         with_logs=order.follow,
         show=narrator.show if order.follow else lambda _item: None,
+        tell_ending=(lambda job: tell_whole_ending(api, job)) if shows_tree else None,
     )
     try:
         return _conclude(api, order, wait.run())
@@ -173,7 +175,7 @@ def _wait(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
 
 def _conclude(api: Api, order: _Order, outcomes: Sequence[Outcome]) -> int:
     from torkctl.endings import task_exit_code
-    from torkctl.output.outcomes import write_final_documents
+    from torkctl.output.outcomes import write_final_documents, write_outcomes
     from torkctl.waiting import code_for
 
     code: int = code_for(outcomes)
@@ -182,4 +184,6 @@ def _conclude(api: Api, order: _Order, outcomes: Sequence[Outcome]) -> int:
         code = code if own_code is None else own_code
     if order.output in _DOCUMENTS and not (order.follow and order.output is OutputFormat.JSONL):
         write_final_documents(api, outcomes, order.documents, order.output)
+    elif order.output in {OutputFormat.TABLE, OutputFormat.WIDE} and not order.follow:
+        write_outcomes(api, outcomes, order.output)
     return code

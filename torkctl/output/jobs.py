@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from tork.job import JobSummary
@@ -56,8 +56,8 @@ def ended_at(thing: JobSummary | TaskReport) -> datetime | None:
     return thing.completed_at or thing.failed_at
 
 
-def write_job(job: JobReport) -> None:
-    """Everything a person asks about one job, and its tree."""
+def write_job(job: JobReport, sub_jobs: Mapping[str, JobReport], output: OutputFormat) -> None:
+    """Everything a person asks about one job, and its tree, wide with the ids of tasks."""
     fields = [
         ("id", job.id),
         ("name", job.name),
@@ -74,7 +74,8 @@ def write_job(job: JobReport) -> None:
         ("result", job.result),
         ("error", job.error),
     ]
-    stdout.write_lines([*_field_lines(fields), "", *tree_lines(job, color=stdout.uses_color())])
+    tree = tree_lines(job, color=stdout.uses_color(), sub_jobs=sub_jobs, with_ids=output is OutputFormat.WIDE)
+    stdout.write_lines([*_field_lines(fields), "", *tree])
 
 
 def write_task(task: TaskReport) -> None:

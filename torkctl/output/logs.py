@@ -146,10 +146,10 @@ class LogPrinter:
 
     def _text(self, line: Line, color: bool) -> str:
         text = line.text
-        if self.with_timestamps:
-            text = f"{painted(timestamp(line.at), '2', color=color)} {text}"
         if self.with_names:
             text = painted(f"{self.name_of(line.task_id)} |", "2", color=color) + f" {text}"
+        if self.with_timestamps:
+            text = f"{painted(timestamp(line.at), '2', color=color)} {text}"
         return text
 
 

@@ -37,6 +37,11 @@ def age(at: datetime | None, now: datetime) -> str:
     return f"{seconds}s"
 
 
+def short_seconds(seconds: float) -> str:
+    """A wait that somebody wrote down, such as `200ms` or `1.5s`."""
+    return f"{seconds * 1000:g}ms" if seconds < 1 else f"{seconds:g}s" if seconds < 60 else seconds_text(seconds)
+
+
 def seconds_text(seconds: float) -> str:
     """Seconds in few characters."""
     if seconds < 60:

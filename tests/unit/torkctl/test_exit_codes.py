@@ -303,6 +303,17 @@ def test_an_interrupt_is_130_and_the_job_goes_on_unless_told(
     assert bool(fake_api.requests_to("/cancel", "PUT")) is cancels
 
 
+def test_an_interrupted_log_ends_without_a_word(fake_api: FakeApi) -> None:
+    process = _start(fake_api, "logs", "-f", fake_api.add_job("a" * 32))
+    try:
+        wait_until(lambda: fake_api.requests_to("/log/stream"))
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert (process.returncode, out, err) == (130, "", "")
+
+
 def test_a_reader_that_leaves_does_not_change_the_outcome(fake_api: FakeApi, job_file: str) -> None:
     process = _start(fake_api, "submit", "--follow", job_file)
     assert process.stdout

@@ -277,7 +277,7 @@ def test_the_end_of_a_job_is_told_after_its_last_line(fake_api: FakeApi) -> None
     )
     [outcome] = wait.run()
     transport.close()
-    assert [type(thing).__name__ for thing in told[-3:]] == ["LogSeen", "LogDone", "JobSummary"]
+    assert [type(thing).__name__ for thing in told[-4:]] == ["LogSeen", "LogDone", "JobSeen", "JobSummary"]
     assert outcome.code == 0
 
 

@@ -164,6 +164,34 @@ def test_logs_are_filtered_as_told(
     assert (ran.code, ran.out.splitlines()) == (0, lines)
 
 
+def test_with_timestamps_the_time_is_first(torkctl: Torkctl, ended_job: str) -> None:
+    assert torkctl("logs", ended_job, "-t").out.splitlines()[0] == "2026-01-02T03:04:06.000Z build | one"
+
+
+def test_submit_and_wait_prints_the_ended_job_alone(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    fake_api.on_submit = fake_api.end
+    header, row = torkctl("submit", "--wait", job_file).out.splitlines()
+    assert (header.split()[2], row.split()[2]) == ("STATE", "COMPLETED")
+
+
+def test_a_parallel_has_its_children_in_the_order_of_the_file(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    fake_api.add_task(JOB, "p", name="all", parallel={"tasks": [{"name": "first"}, {"name": "second"}]})
+    for name in ("second", "first"):
+        fake_api.add_task(JOB, name, parentId="p", name=name, state="COMPLETED")
+    lines = torkctl("get", JOB).out.splitlines()
+    assert [line.split()[1] for line in lines[-2:]] == ["first", "second"]
+
+
+def test_a_superseded_attempt_is_not_shown_as_a_failure(fake_api: FakeApi) -> None:
+    fake_api.add_job(JOB)
+    fake_api.add_task(JOB, "t1", name="flaky", state="FAILED", error="oh")
+    fake_api.add_task(JOB, "t2", name="flaky", state="COMPLETED")
+    shown = _on_a_terminal(fake_api, "get", JOB)
+    assert "\x1b[2mflaky  FAILED" in shown
+    assert "\x1b[31m" not in shown
+
+
 def test_logs_as_documents(torkctl: Torkctl, ended_job: str) -> None:
     assert [part["number"] for part in json.loads(torkctl("logs", ended_job, "-o", "json").out)] == [1, 1, 2]
     assert len(torkctl("logs", ended_job, "-o", "jsonl", "-f").out.splitlines()) == 3

@@ -1,0 +1,58 @@
+"""Runs of one task after the other: which of them was followed by a retry, and which retry it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tork.task import TaskState
+
+if TYPE_CHECKING:
+    from torkctl.client.documents import Attempts, TaskReport
+
+_DEFAULT_DELAY_SECONDS = 1.0
+_DEFAULT_SCALING_FACTOR = 2.0
+_LONGEST_DELAY_SECONDS = 300.0
+
+
+def has_retry_left(task: TaskReport) -> bool:
+    """Whether a failure of this run is followed by another one, as long as the job goes on."""
+    return task.retry is not None and task.retry.attempts < task.retry.limit
+
+
+def retry_delay_seconds(retry: Attempts) -> float:
+    """The wait before the next run."""
+    from tork.durations import parse_seconds
+    from tork.errors import DurationError
+
+    try:
+        initial = parse_seconds(retry.initial_delay) if retry.initial_delay else _DEFAULT_DELAY_SECONDS
+    except DurationError:
+        initial = _DEFAULT_DELAY_SECONDS
+    factor = (retry.scaling_factor or _DEFAULT_SCALING_FACTOR) ** retry.attempts
+    return max(0.0, min(initial * factor, _LONGEST_DELAY_SECONDS))
+
+
+def runs(siblings: Sequence[TaskReport]) -> list[list[TaskReport]]:
+    """The tasks of one parent, each as its runs in their order: the first, its retries, what a restart made anew."""
+    found: list[list[TaskReport]] = []
+    for task in siblings:
+        earlier = next((chain for chain in reversed(found) if _goes_on(chain[-1], task)), None)
+        if earlier is None:
+            found.append([task])
+        else:
+            earlier.append(task)
+    return found
+
+
+def _goes_on(before: TaskReport, task: TaskReport) -> bool:
+    if before.position != task.position or before.parent_id != task.parent_id:
+        return False
+    if not task.parent_id:
+        return True  # a step of the job has one task, which only a retry or a restart makes again
+    is_next = _attempts(task) == _attempts(before) + 1 and before.state is TaskState.FAILED
+    return is_next and before.name == task.name and before.failed_at == task.created_at
+
+
+def _attempts(task: TaskReport) -> int:
+    return task.retry.attempts if task.retry else 0
