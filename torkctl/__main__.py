@@ -12,7 +12,10 @@ from typing import NoReturn
 from tork.errors import DefinitionError, TorkError
 from torkctl import diagnostics
 from torkctl.diagnostics import ExitCode, exit_code_of
+from torkctl.errors import Unreached
 from torkctl.output import stdout
+
+_WAYS = "--endpoint, TORK_CLIENT_ENDPOINT or a context"
 
 
 def main() -> NoReturn:
@@ -38,6 +41,9 @@ def guarded(command: Callable[[], int]) -> int:
         for problem in error.problems:
             diagnostics.problem(problem)
         return ExitCode.USAGE
+    except Unreached as error:
+        diagnostics.error(f"{error} (right would be to start torkd run standalone, or to name the server: {_WAYS})")
+        return exit_code_of(error)
     except TorkError as error:
         diagnostics.error(str(error))
         return exit_code_of(error)

@@ -7,7 +7,8 @@
     ├── Unsupported        the server does not know this part of the API
     ├── OutOfTime          the time that the caller gave ran out
     └── Unavailable
-        └── NoAnswer       unreachable, 5xx, 429, or something that is not this API; waiting may help
+        └── NoAnswer       5xx, 429, a lost connection, or something that is not this API; waiting may help
+            └── Unreached  there was no connection at all
 
 They know nothing of exit codes: `torkctl.diagnostics` holds that table.
 """
@@ -46,3 +47,7 @@ class NoAnswer(Unavailable):
         """What the server said with it."""
         self.retry_after = retry_after
         """Seconds the server asks us to wait before the next attempt."""
+
+
+class Unreached(NoAnswer):
+    """No connection to the server could be made: it does not run, or it is another one's address."""

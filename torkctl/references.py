@@ -95,9 +95,17 @@ class Found:
         return f"/jobs/{self.id}" if self.is_job else f"/tasks/{self.id}"
 
 
-def find(api: Api, reference: str) -> Found:
-    """The job, or else the task, of that name. Raises `NotFound` when it is neither."""
-    job_id = resolve_job(api, reference)
+def find(api: Api, reference: str, environ: Mapping[str, str] = os.environ) -> Found:
+    """The job, or else the task, of that name. Raises `NotFound` when it is neither.
+
+    The server finds a task by its whole id only; the beginning of one is looked up among the tasks of the last job.
+    """
+    try:
+        job_id = resolve_job(api, reference, environ)
+    except NotFound:
+        if reference == LAST:
+            raise
+        return Found(id=_task_with_prefix(api, reference.lower(), environ), is_job=False)
     try:
         api.job_summary(job_id)
     except NotFound:
@@ -110,3 +118,24 @@ def find(api: Api, reference: str) -> Found:
     except NotFound:
         raise NotFound(f"there is no job or task {reference}") from None
     return Found(id=job_id, is_job=False)
+
+
+def _task_with_prefix(api: Api, prefix: str, environ: Mapping[str, str]) -> str:
+    from torkctl.nesting import sub_jobs
+
+    try:
+        job = api.job(_last(environ))
+    except NotFound:
+        found = []
+    else:
+        reports = [job, *sub_jobs(api, job).values()]
+        found = [task.id for report in reports for task in report.execution if task.id.startswith(prefix)]
+    if not found:
+        raise NotFound(
+            f"there is no job {prefix}…, and no such task in {LAST} (right would be a task's whole id, which"
+            " torkctl get JOB -o wide shows)"
+        )
+    if len(found) > 1:
+        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
+        raise UsageProblem(f"'{prefix}' fits several tasks: {candidates} (right would be more characters of the id)")
+    return found[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -45,18 +45,25 @@ class Session:
 
         `waiting` gives every call the patience of somebody who waits for a job.
         """
-        from torkctl.client import Api, Patience, Transport
+        from torkctl.client import Api, Transport
 
         settings = self.settings if endpoint is None else Settings(endpoint=endpoint, credentials=Credentials(key=key))
         window = settings.wait_retry_seconds if waiting else settings.request_retry_seconds
         diagnostics.detail(f"the server is {settings.endpoint}")
         transport = Transport(settings.endpoint, settings.credentials)
-
-        def patience() -> Patience:
-            return Patience(window_seconds=window, stop=self.stop, tell=diagnostics.notice)
-
         try:
-            yield Api(transport, patience)
+            yield Api(transport, self._patience(window))
         finally:
             self.stop.set()
             transport.close()
+
+    def patient(self, api: Api) -> Api:
+        """The same server, asked with the patience of somebody who waits for a job."""
+        from torkctl.client import Api
+
+        return Api(api.transport, self._patience(self.settings.wait_retry_seconds))
+
+    def _patience(self, window_seconds: float) -> Callable[[], Patience]:
+        from torkctl.client import Patience
+
+        return lambda: Patience(window_seconds=window_seconds, stop=self.stop, tell=diagnostics.notice)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tork.durations import parse_seconds
@@ -18,6 +19,8 @@ from torkctl.contexts import Context, load_context, read_toml
 DEFAULT_ENDPOINT = "http://localhost:8000"
 ENDPOINT_VARIABLE = "TORK_CLIENT_ENDPOINT"
 RETRY_VARIABLE = "TORK_CLIENT_RETRY_FOR"
+
+_EVERYWHERE = {"", "0.0.0.0", "::", "[::]"}  # noqa: S104 - what a daemon may listen on; nothing listens here
 
 REQUEST_RETRY_SECONDS = 5.0
 """How long a single request tries to reach the server, unless told otherwise."""
@@ -152,11 +155,21 @@ def _configured_endpoint(environ: Mapping[str, str]) -> str:
             continue
         client = document.get("client")
         found = client.get("endpoint") if isinstance(client, dict) else None
-        endpoint = found or document.get("endpoint") or ""
+        endpoint = found or document.get("endpoint") or _own_endpoint(document)
         if not isinstance(endpoint, str):
             raise SettingsError(f"{path}: client.endpoint must be text in quotes")
         return endpoint
     return ""
+
+
+def _own_endpoint(document: Mapping[str, Any]) -> str:
+    """Where a daemon with that configuration serves, seen from its own machine."""
+    coordinator = document.get("coordinator")
+    address = coordinator.get("address") if isinstance(coordinator, dict) else None
+    if not isinstance(address, str) or not address:
+        return ""
+    host, _, port = address.rpartition(":")
+    return f"http://{'localhost' if host in _EVERYWHERE else host}:{port}"
 
 
 def _config_files(environ: Mapping[str, str]) -> list[Path]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import msgspec
 
 from tork.errors import DefinitionError
 from tork.job import JobDefinition
+from torkctl import diagnostics
 from torkctl.errors import UsageProblem
 
 STDIN = "-"
@@ -132,6 +133,39 @@ def _secret(key: str, value: str, environ: Mapping[str, str]) -> str:
     return value
 
 
+def unread_inputs(job: JobDefinition, names: Iterable[str]) -> list[str]:
+    """Those of the names that a job with inputs of its own neither declares nor reads anywhere."""
+    unknown = [name for name in names if name not in job.inputs]
+    if not unknown or not job.inputs:
+        return []
+    from tork.expression import references
+
+    read = {reference for text in _texts(msgspec.to_builtins(job)) for reference in references(text)}
+    read |= {reference for text in _conditions(msgspec.to_builtins(job)) for reference in references(text, single=True)}
+    return [name for name in unknown if not {("inputs", name), ("inputs", None)} & read]
+
+
+def _texts(document: object) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    for inner in _inside(document):
+        yield from _texts(inner)
+
+
+def _conditions(document: object) -> Iterator[str]:
+    """What is evaluated whether or not it is in braces."""
+    if isinstance(document, dict):
+        yield from (text for key, text in document.items() if key in {"if", "list"} and isinstance(text, str) and text)
+    for inner in _inside(document):
+        yield from _conditions(inner)
+
+
+def _inside(document: object) -> Iterable[object]:
+    if isinstance(document, dict):
+        return document.values()
+    return document if isinstance(document, list) else ()
+
+
 def task_names(job: JobDefinition) -> set[str]:
     """The names of all tasks in the file, at any depth."""
     names: set[str] = set()
@@ -148,6 +182,11 @@ def task_names(job: JobDefinition) -> set[str]:
 
 def _read(path: str, overrides: Overrides) -> Submission:
     definition, data = read_definition(path)
+    for name in unread_inputs(definition, overrides.inputs):
+        declared = ", ".join(sorted(definition.inputs))
+        diagnostics.warning(
+            f"--input {name}: {path} has no such input, and nothing in it reads one (it has {declared})"
+        )
     changed = overrides.applied_to(definition)
     if changed == definition:
         return Submission(source=path, definition=definition, body=data, media_type=_media_type(path))

@@ -16,7 +16,7 @@ import msgspec
 
 from tork.errors import IdempotencyConflict, NotFound, StateConflict, TorkError
 from torkctl.client.patience import Patience
-from torkctl.errors import Denied, NoAnswer, Refused, Unsupported
+from torkctl.errors import Denied, NoAnswer, Refused, Unreached, Unsupported
 from torkctl.settings import Credentials
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Transport:
         import httpx2
 
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
-            return NoAnswer(f"{self.endpoint} can't be reached ({_reason(error)})")
+            return Unreached(f"{self.endpoint} can't be reached ({_reason(error)})")
         if isinstance(error, httpx2.TimeoutException):
             return NoAnswer(f"{self.endpoint} did not answer in time")
         return NoAnswer(f"the connection to {self.endpoint} was lost ({_reason(error)})")

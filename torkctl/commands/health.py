@@ -10,7 +10,10 @@ from torkctl.settings import OutputFormat
 
 
 def health(ctx: typer.Context) -> int:
-    """Ask the server for its health: exit 0 when UP, 1 when DOWN, 5 when it can't be reached."""
+    """Ask whether the server can work.
+
+    Exit 0 when it is UP, 1 when DOWN, 5 when it can't be reached.
+    """
     from torkctl.output import stdout
     from torkctl.output.tables import Table, write_table
 

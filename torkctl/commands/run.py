@@ -40,7 +40,10 @@ def run(
     )
     [submission] = read_submissions([file], overrides)
     if submission.is_scheduled:
-        raise UsageProblem(f"{file}: a job with 'schedule' needs a server (right would be torkctl submit)")
+        raise UsageProblem(
+            f"{file}: run starts a job once and now, which a job with 'schedule' is not made for, and this version has"
+            " no scheduler yet (right would be the file without 'schedule')"
+        )
     from torkd.standalone import run_private
 
     try:

@@ -82,8 +82,8 @@ def submit(
     )
     submissions = read_submissions(files, overrides)
     _check(order, submissions)
-    with session.api(waiting=order.waits) as api:
-        return _carry_out(api, order, submissions)
+    with session.api() as api:
+        return _carry_out(api, session.patient(api) if order.waits else api, order, submissions)
 
 
 def _check(order: _Order, submissions: Sequence[Submission]) -> None:
@@ -107,17 +107,18 @@ def _check(order: _Order, submissions: Sequence[Submission]) -> None:
             )
 
 
-def _carry_out(api: Api, order: _Order, submissions: Sequence[Submission]) -> int:
+def _carry_out(api: Api, patient: Api, order: _Order, submissions: Sequence[Submission]) -> int:
+    """Patience is for a server that has taken a job: before, it may only be the wrong address."""
     try:
         for submission in submissions:
-            _send(api, order, submission)
+            _send(patient if order.sent else api, order, submission)
     finally:
         # what was submitted before another failed must be known to its owner
         if order.sent:
             _show_submitted(order, is_whole=len(order.sent) == len(submissions))
     if not order.waits:
         return ExitCode.DONE
-    return _wait(api, order, submissions)
+    return _wait(patient, order, submissions)
 
 
 def _send(api: Api, order: _Order, submission: Submission) -> None:

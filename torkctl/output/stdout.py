@@ -66,10 +66,9 @@ def document_text(value: Any, output: OutputFormat) -> str:
 
     encoded = value if isinstance(value, bytes) else msgspec.json.encode(value)
     if output is OutputFormat.YAML:
-        import yaml
+        from torkctl.output.yaml_text import yaml_text
 
-        text: str = yaml.safe_dump(msgspec.json.decode(encoded), sort_keys=False, allow_unicode=True)
-        return text
+        return yaml_text(msgspec.json.decode(encoded))
     if output is OutputFormat.JSONL:
         return msgspec.json.format(encoded, indent=-1).decode() + "\n"
     return msgspec.json.format(encoded, indent=2).decode() + "\n"

@@ -17,6 +17,7 @@ from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl, meanwhile
 from tests.support.waiting import wait_until
 from tork.errors import DefinitionError, NotFound, SettingsError, StateConflict, TorkError
+from torkctl import settings
 from torkctl.diagnostics import ExitCode, exit_code_of, worst
 from torkctl.errors import Denied, NoAnswer, OutOfTime, Refused, UsageProblem
 
@@ -148,6 +149,33 @@ def test_an_unreachable_server_is_5_and_never_failed(torkctl: Torkctl, arguments
     ran = torkctl(*arguments, "--endpoint", DEAD, "--retry-for", "0.2s")
     assert (ran.code, ran.out) == (5, "")
     assert "can't be reached" in ran.err
+
+
+@pytest.mark.parametrize("flag", ["--follow", "--wait"])
+def test_a_wrong_address_is_given_up_soon_with_what_to_do(
+    torkctl: Torkctl, job_file: str, monkeypatch: pytest.MonkeyPatch, flag: str
+) -> None:
+    monkeypatch.delenv("TORK_CLIENT_RETRY_FOR")
+    monkeypatch.setattr(settings, "REQUEST_RETRY_SECONDS", 0.2)
+    ran = torkctl("submit", flag, job_file, "-e", DEAD)
+    assert (ran.code, ran.out) == (5, "")
+    assert "for up to 0.2s" in ran.err
+    assert all(way in ran.err for way in ("torkd run standalone", "--endpoint", "TORK_CLIENT_ENDPOINT"))
+
+
+def test_a_server_that_has_taken_the_job_is_waited_for_longer(
+    fake_api: FakeApi, torkctl: Torkctl, job_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TORK_CLIENT_RETRY_FOR")
+
+    def leave_for_a_moment(job_id: str) -> None:
+        fake_api.end(job_id)
+        fake_api.fail(job_id, "drop", times=2)
+
+    fake_api.on_submit = leave_for_a_moment
+    ran = torkctl("submit", "--wait", job_file)
+    assert ran.code == 0
+    assert "trying again for up to 60s" in ran.err
 
 
 def test_a_server_that_stays_away_during_the_wait_is_5_and_says_unknown(

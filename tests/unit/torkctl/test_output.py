@@ -311,6 +311,47 @@ def test_schema_is_json_and_validate_reports_every_problem(torkctl: Torkctl, job
     assert torkctl("validate", job_file).code == 0
 
 
+BEYOND = """
+name: x
+schedule: {cron: "@daily"}
+webhooks: [{url: http://localhost}]
+permissions: [{user: me}]
+tasks:
+- name: outer
+  parallel: {tasks: [{name: boxed, image: alpine, run: 'true'}]}
+"""
+
+
+def test_validate_tells_what_is_beyond_this_version(torkctl: Torkctl) -> None:
+    Path("beyond.yaml").write_text(BEYOND)
+    ran = torkctl("validate", "beyond.yaml", "-o", "json")
+    [report] = json.loads(ran.out)
+    assert (ran.code, report["valid"], len(report["notes"])) == (0, True, 4)
+    for word in ("'schedule'", "'webhooks'", "'permissions'", "'boxed'"):
+        assert word in ran.err
+
+
+def test_yaml_shows_texts_of_several_lines_as_blocks(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB, tasks=[{"name": "build", "run": "one\ntwo\n"}])
+    out = torkctl("get", JOB, "-o", "yaml").out
+    assert "run: |\n    one\n    two\n" in out
+    assert yaml.safe_load(out) == fake_api.jobs[JOB]
+
+
+def test_the_help_of_every_command_is_a_whole_sentence(torkctl: Torkctl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "..." not in torkctl("--help").out.partition("Commands:")[2]
+
+
+def test_a_reason_is_not_told_twice(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    def end(job_id: str) -> None:
+        fake_api.add_task(job_id, "t1", name="a", state="FAILED", error="task 'a' needs a container")
+        fake_api.end(job_id, "FAILED", error="task 'a' needs a container")
+
+    fake_api.on_submit = end
+    assert torkctl("submit", "-w", job_file).err.endswith("FAILED after 3.2s: task 'a': needs a container\n")
+
+
 def test_quiet_leaves_only_errors(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
     fake_api.on_submit = lambda job_id: fake_api.end(job_id)
     assert torkctl("submit", "-q", "--follow", job_file).err == ""

@@ -60,3 +60,27 @@ def test_the_same_job_named_twice_is_acted_on_once(fake_api: FakeApi, torkctl: T
 def test_a_reference_can_not_reach_another_part_of_the_api(fake_api: FakeApi, torkctl: Torkctl) -> None:
     assert torkctl("cancel", "../../users/x").code == 4
     assert {request.path for request in fake_api.requests} == {"/jobs"}
+
+
+def test_a_task_of_the_last_job_is_found_by_the_beginning_of_its_id(
+    fake_api: FakeApi, torkctl: Torkctl, job_file: str
+) -> None:
+    first, second = "f00d01" + "0" * 26, "f00d02" + "0" * 26
+    job_id = torkctl("submit", job_file, "-o", "name").out.strip()
+    fake_api.add_task(job_id, first, name="build")
+    fake_api.add_task(job_id, second, name="test")
+    fake_api.log(job_id, "hi\n", task_id=second)
+    assert torkctl("get", "f00d01", "-o", "name").out == first + "\n"
+    assert torkctl("logs", "f00d02").out == "hi\n"
+    assert torkctl("get", "f00d0").code == 2
+
+
+def test_a_task_is_found_by_the_whole_id_that_a_wide_tree_shows(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    task_id = "f00d01" + "0" * 26
+    fake_api.add_task(ONE, task_id, name="build")
+    ran = torkctl("get", task_id[:8])
+    assert ran.code == 4
+    assert "torkctl get JOB -o wide" in ran.err
+    assert task_id in torkctl("get", ONE, "-o", "wide").out
+    assert task_id not in torkctl("get", ONE).out
+    assert torkctl("get", task_id).code == 0

@@ -45,6 +45,23 @@ def test_flag_then_environment_then_context_then_config_then_default() -> None:
     assert load(Flags(endpoint="http://flag:1"), ENVIRON).endpoint == "http://flag:1"
 
 
+@pytest.mark.parametrize(
+    ("address", "endpoint"),
+    [
+        ("localhost:8877", "http://localhost:8877"),
+        ("10.0.0.7:80", "http://10.0.0.7:80"),
+        ("0.0.0.0:8000", "http://localhost:8000"),
+        (":9000", "http://localhost:9000"),
+        ("[::]:9000", "http://localhost:9000"),
+    ],
+)
+def test_where_the_daemon_serves_is_where_the_server_is(address: str, endpoint: str) -> None:
+    Path("config.toml").write_text(f'[coordinator]\naddress = "{address}"\n')
+    assert load(Flags(), {}).endpoint == endpoint
+    Path("config.toml").write_text(f'[coordinator]\naddress = "{address}"\n[client]\nendpoint = "http://config:1"\n')
+    assert load(Flags(), {}).endpoint == "http://config:1"
+
+
 def test_a_named_context_is_used_with_its_own_credentials() -> None:
     _write_contexts(CONTEXTS)
     settings = load(Flags(context="dev"), {})

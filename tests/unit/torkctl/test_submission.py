@@ -132,3 +132,23 @@ def test_what_is_for_one_file_is_refused_for_two(
 
 def test_standard_input_can_not_be_two_files(fake_api: FakeApi, torkctl: Torkctl) -> None:
     assert torkctl("submit", "-", "-").code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "is_warned_of"), [("unknown", True), ("who", False), ("optional", False), ("condition", False)]
+)
+def test_an_input_that_nothing_declares_or_reads_is_warned_of_and_sent(
+    fake_api: FakeApi, torkctl: Torkctl, name: str, is_warned_of: bool
+) -> None:
+    Path("job.yaml").write_text(
+        "name: x\ninputs: {who: me}\ntasks:\n- name: a\n  if: inputs.condition == 'y'\n"
+        "  env: {A: '{{ inputs.optional }}'}\n  run: unknown\n"
+    )
+    ran = torkctl("submit", "--input", f"{name}=1", "job.yaml")
+    assert ran.code == 0
+    assert (f"warning: --input {name}: job.yaml has no such input" in ran.err) is is_warned_of
+    assert json.loads(_sent(fake_api)[1])["inputs"][name] == "1"
+
+
+def test_a_file_that_declares_no_inputs_is_not_warned_of(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    assert "warning" not in torkctl("submit", "--input", "any=1", job_file).err
