@@ -54,7 +54,8 @@ def a_job(job_id: str = "j1", **fields: Any) -> Job:
 
 def a_task(task_id: str = "t1", job_id: str = "j1", **fields: Any) -> Task:
     """A running task."""
-    return Task(**{"id": task_id, "job_id": job_id, "state": TaskState.RUNNING, "position": 1, "name": "one"} | fields)
+    base: dict[str, Any] = {"id": task_id, "job_id": job_id, "state": TaskState.RUNNING, "position": 1, "name": "one"}
+    return Task(**base | fields)
 
 
 class FakeReading:
