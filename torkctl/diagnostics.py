@@ -6,6 +6,7 @@ Invariant: nothing here writes to stdout, and a stderr that is gone never change
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -53,9 +54,14 @@ _CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (OutOfTime, ExitCode.TIMED_OUT),
 )
 
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""Control characters but the line feed."""
+
 _WORST_FIRST = (
+    ExitCode.INTERRUPTED,
     ExitCode.UNKNOWN,
     ExitCode.TIMED_OUT,
+    ExitCode.USAGE,
     ExitCode.DENIED,
     ExitCode.NOT_FOUND,
     ExitCode.FAILED,
@@ -73,9 +79,9 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 def worst(codes: Iterable[ExitCode]) -> ExitCode:
-    """The one code for several things: the first that applies."""
-    present = set(codes)
-    return next((code for code in _WORST_FIRST if code in present), ExitCode.DONE)
+    """The one code for several things: the first that applies. One that is not foreseen is never taken for success."""
+    present = set(codes) or {ExitCode.DONE}
+    return next((code for code in _WORST_FIRST if code in present), ExitCode.UNKNOWN)
 
 
 @dataclass(kw_only=True)
@@ -103,7 +109,7 @@ def shows_color(is_terminal: bool) -> bool:
 def notice(text: str) -> None:
     """Something worth knowing while it goes well; not told with --quiet."""
     if not _manner.quiet:
-        _write(_painted(text, "2"))
+        _write(_painted(_line(text), "2"))
 
 
 def block(text: str) -> None:
@@ -115,22 +121,22 @@ def block(text: str) -> None:
 def detail(text: str) -> None:
     """Something for those who look for a cause: told with --verbose only."""
     if _manner.verbose:
-        _write(_painted(text, "2"))
+        _write(_painted(_safe(text), "2"))
 
 
 def warning(text: str) -> None:
     """Something that may not be as wanted."""
-    _write(f"{_painted('warning:', '33')} {text}")
+    _write(f"{_painted('warning:', '33')} {_safe(text)}")
 
 
 def error(text: str) -> None:
     """Why the command ends without success."""
-    _write(f"{_painted('error:', '31')} {text}")
+    _write(f"{_painted('error:', '31')} {_safe(text)}")
 
 
 def problem(text: str) -> None:
     """A line that starts with the place it speaks of, as editors read it: `file:line:col: message`."""
-    _write(text)
+    _write(_safe(text))
 
 
 def is_verbose() -> bool:
@@ -141,6 +147,15 @@ def is_verbose() -> bool:
 def uses_color() -> bool:
     """Whether stderr shows colour."""
     return _manner.color
+
+
+def _safe(text: str) -> str:
+    """Without what a terminal would obey: names and errors come from jobs, and may have been written to fool a reader."""
+    return _CONTROL.sub(" ", text)
+
+
+def _line(text: str) -> str:
+    return _safe(text).replace("\n", " ")
 
 
 def _painted(text: str, code: str) -> str:

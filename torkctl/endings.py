@@ -16,6 +16,8 @@ from torkctl.output.times import span
 SHORT_ID = 8
 _LONGEST_REASON = 400
 _NO_JOBS: Mapping[str, JobReport] = {}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What a terminal would obey: names and errors come from jobs, and may have been written to fool a reader."""
 _EXIT_CODE = re.compile(r"exit code (\d{1,3})\b")
 
 _CODE_OF_STATE = {
@@ -90,5 +92,5 @@ def _ended_at(job: JobSummary) -> datetime | None:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(text.split())
+    line = " ".join(_CONTROL.sub(" ", text).split())
     return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

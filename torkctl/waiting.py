@@ -137,6 +137,9 @@ class Wait:
 
     def _lose(self, job_id: str, error: Exception) -> None:
         code = exit_code_of(error)
+        if code is ExitCode.USAGE:
+            # Whoever refused to answer, a proxy perhaps, has not said how the job ends.
+            code = ExitCode.UNKNOWN
         self._outcomes[job_id] = Outcome(job_id=job_id, code=code, job=self._latest.get(job_id))
         self._open_logs = {log: awaited for log, awaited in self._open_logs.items() if awaited != job_id}
         unknown = "; whether it goes well is unknown" if code is ExitCode.UNKNOWN else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import urllib.error
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -193,3 +194,12 @@ def test_a_machine_reads_the_figures_it_expects(daemon: Daemon) -> None:
     nodes = daemon.call("GET", "/nodes")
     assert {node["name"] for node in nodes} == {"Coordinator", "Worker"}
     assert all({"cpuPercent", "taskCount", "version", "lastHeartbeatAt"} <= set(node) for node in nodes)
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\n", b"-1\r\n\r\n", b"5\r\nab"], ids=["no number", "negative", "too short"])
+def test_a_broken_chunked_body_is_told_and_never_an_internal_error(daemon: Daemon, chunks: bytes) -> None:
+    head = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", daemon.port), timeout=20) as client:
+        client.sendall(head + chunks)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1000).startswith(b"HTTP/1.1 400 ")

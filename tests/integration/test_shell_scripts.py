@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -102,9 +103,9 @@ def test_a_file_name_that_leaves_the_directory_is_refused_before_anything_runs(
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("name", ["stdout", "progress"])
+@pytest.mark.parametrize("name", ["stdout", "progress", "entrypoint", "./stdout"])
 def test_a_file_named_like_one_of_ours_is_refused(make: Make, name: str) -> None:
-    assert f"file '{name}' can't be written" in failure_of(make(), TaskDefinition(files={name: "x"}))
+    assert f"file name '{name}' is taken" in failure_of(make(), TaskDefinition(files={name: "x"}))
 
 
 def test_a_script_may_name_its_own_interpreter(make: Make) -> None:
@@ -274,3 +275,19 @@ def test_another_users_output_can_not_be_a_file_of_ours(make: Make, open_dir: Pa
     runtime = make(uid="65534", gid="65534", temp_dir=open_dir)
     recorded = RecordedRun(TaskDefinition(run=f"rm $TORK_OUTPUT; ln {ours} $TORK_OUTPUT || ln -s {ours} $TORK_OUTPUT"))
     assert runtime.run(recorded.run) == ""
+
+
+def test_directories_deeper_than_any_path_are_removed(make: Make, open_dir: Path) -> None:
+    runtime = make()
+    nest = (
+        f"exec {sys.executable} -c 'import os\n"
+        'for _ in range(1500): os.mkdir("d"); os.chdir("d")\n'
+        'open("deep", "w").close(); os.chmod(".", 0); print("down")\''
+    )
+    assert printed(runtime, nest) == "down\n"
+    assert not list(open_dir.glob("*/*/*"))
+
+
+def test_a_secret_that_the_kept_end_of_the_output_cuts_in_half_is_not_shown(make: Make) -> None:
+    script = "printf hunter2hunter2; head -c 16379 /dev/zero | tr '\\0' c; exit 4"
+    assert "nter2" not in failure_of(make(), TaskDefinition(name="t", run=script))

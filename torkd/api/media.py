@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import falcon
 import msgspec
+from gunicorn.http import errors as http_errors
 
 from torkd.api.errors import refusal
 
@@ -65,9 +66,12 @@ def read_body(req: falcon.Request, limit: int) -> bytes:
 
 def _read_up_to(stream: Any, size: int) -> bytes:
     parts: list[bytes] = []
-    while size > 0 and (part := stream.read(size)):
-        parts.append(part)
-        size -= len(part)
+    try:
+        while size > 0 and (part := stream.read(size)):
+            parts.append(part)
+            size -= len(part)
+    except (http_errors.ParseException, http_errors.NoMoreData) as error:
+        raise refusal(400, "the chunked body is broken or ends too early") from error
     return b"".join(parts)
 
 

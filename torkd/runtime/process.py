@@ -27,6 +27,8 @@ has it open too for a moment, and running a file that somebody has open for writ
 READ_SIZE = 64 * 1024
 TAIL_SIZE = 16 * 1024
 """How much of the end of the output is kept for the failure's text."""
+CUT_SIZE = 1024
+"""What goes from a tail that is one endless line: more than any secret."""
 TICK_SECONDS = 1.0
 """How often `on_tick` is called, the first time after this time: short scripts pay nothing for it."""
 _LAST_WORDS_SECONDS = 2.0
@@ -101,7 +103,11 @@ class TaskProcess:
         if not data:
             watch.output_has_ended()
             return
-        self._tail = (self._tail + data)[-TAIL_SIZE:]
+        self._tail += data
+        if len(self._tail) > TAIL_SIZE:
+            # At a line's end where there is one: half a secret at the cut could not be recognised and hidden.
+            kept = self._tail[-TAIL_SIZE:]
+            self._tail = kept[kept.find(b"\n") + 1 or CUT_SIZE :]
         sink.write(data)
 
     def _clean_up(self, watch: _Watch, sink: LogSink) -> None:

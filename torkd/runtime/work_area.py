@@ -16,6 +16,7 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
 from pathlib import Path
 
 from tork.errors import RuntimeFailure
@@ -89,11 +90,46 @@ def remove_tree(path: Path) -> None:
     """Remove a directory with all that tasks may have done to it. What can't be removed is logged and left."""
     try:
         shutil.rmtree(path)
-    except OSError:
-        _make_removable(path)
-        shutil.rmtree(path, ignore_errors=True)
+    except (OSError, RecursionError):
+        _remove_step_by_step(path)
         if path.exists():
             _LOG.warning("the work directory %s could not be removed", path)
+
+
+def _remove_step_by_step(top: Path) -> None:
+    """Without recursion and without long paths: a task may nest directories deeper than either can go.
+
+    Each directory is emptied of what is no directory, and its directories are moved up beside it before they are entered,
+    so that no path is longer than two names below the top.
+    """
+    prefix, numbers = uuid.uuid4().hex, itertools.count()
+    waiting = [top]
+    emptied: list[Path] = []
+    while waiting:
+        directory = waiting.pop()
+        emptied.append(directory)
+        try:
+            directory.chmod(0o700)
+            entries = list(os.scandir(directory))
+        except OSError as error:
+            _LOG.debug("%s can't be read: %s", directory, error)
+            continue
+        for entry in entries:
+            try:
+                if not entry.is_dir(follow_symlinks=False):
+                    Path(entry.path).unlink()
+                elif directory == top:
+                    waiting.append(Path(entry.path))
+                else:
+                    Path(entry.path).chmod(0o700)
+                    waiting.append(Path(entry.path).rename(top / f"{prefix}-{next(numbers)}"))
+            except OSError as error:
+                _LOG.debug("%s can't be removed: %s", entry.path, error)
+    for directory in reversed(emptied):
+        try:
+            directory.rmdir()
+        except OSError as error:
+            _LOG.debug("%s can't be removed: %s", directory, error)
 
 
 def _make_locked(base: Path, prefix: str) -> tuple[Path, int]:
@@ -137,18 +173,6 @@ def _reap(path: Path) -> bool:
     finally:
         os.close(lock_fd)
     return True
-
-
-def _make_removable(path: Path) -> None:
-    """Tasks may take away the rights on their own directories."""
-    for directory, names, _ in os.walk(path):
-        for name in (".", *names):
-            inner = Path(directory, name)
-            try:
-                if stat.S_ISDIR(inner.lstat().st_mode):
-                    inner.chmod(0o700)
-            except OSError:
-                _LOG.debug("%s can't be made removable", inner)
 
 
 def _safe(node_id: str) -> str:

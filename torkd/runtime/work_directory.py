@@ -123,4 +123,8 @@ def check_file_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name or name.endswith("/"):
         raise RuntimeFailure(f"file name '{name}' is not allowed (right would be a relative name without '..')")
+    if str(path) in {_OUTPUT, _PROGRESS, _SCRIPT}:
+        raise RuntimeFailure(
+            f"file name '{name}' is taken: the work directory has one of its own (right would be another)"
+        )
     return name

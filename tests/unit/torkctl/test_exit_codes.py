@@ -56,8 +56,24 @@ def test_several_jobs_exit_with_the_worst_after_all_have_ended(
     assert [json.loads(line)["id"] for line in ran.out.splitlines()] == ids
 
 
+@pytest.mark.parametrize("status", [400, 407, 410, 413, 418, 422, 451])
+def test_a_wait_that_is_refused_is_unknown_and_never_success(fake_api: FakeApi, torkctl: Torkctl, status: int) -> None:
+    job_id = fake_api.add_job("a" * 32, state="RUNNING")
+    fake_api.fail("", "status", status=status, times=1000, body=b'{"message":"no"}')
+    assert torkctl("wait", job_id).code == 5
+
+
+def test_a_name_can_not_steer_the_terminal_or_forge_a_line(fake_api: FakeApi, torkctl: Torkctl, job_file: str) -> None:
+    fake_api.on_submit = lambda job_id: fake_api.end(job_id, "FAILED", error="\x1b]0;title\x07 red\x1b[31m")
+    ran = torkctl("submit", "--follow", "--name", "evil\x1b[2Jname\nerror: forged", job_file)
+    assert ran.code == 1
+    assert not set(ran.err) & {"\x1b", "\x07"}
+    assert "\nerror: forged" not in ran.err
+
+
 def test_worst_is_the_first_that_applies_whatever_the_order() -> None:
-    ranking = [5, 124, 1, 3, 0]
+    ranking = [130, 5, 124, 2, 6, 4, 1, 3, 0]
+    assert set(ranking) == set(ExitCode)
     for best, worse in itertools.combinations(reversed(ranking), 2):
         assert worst([ExitCode(best), ExitCode(worse)]) == worst([ExitCode(worse), ExitCode(best)]) == worse
 
