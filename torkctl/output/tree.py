@@ -142,7 +142,7 @@ def _rest_text(nodes: Sequence[_Node], shown: Sequence[_Node]) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = " ".join(cell(text).split())
+    line = " ".join(cell(text).split()) if text else ""
     return line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + "…"
 
 
