@@ -22,9 +22,14 @@ def main() -> NoReturn:
     """Run the command line of this process and end with its exit code."""
     _prepare_streams()
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(guarded(_run))
+
+
+def _run() -> int:
+    # Guarded too: loading takes long enough for an impatient Ctrl-C.
     from torkctl.cli import run_command_line
 
-    sys.exit(guarded(lambda: run_command_line(sys.argv[1:])))
+    return run_command_line(sys.argv[1:])
 
 
 def guarded(command: Callable[[], int]) -> int:

@@ -12,7 +12,6 @@ import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torkd
 from tork.errors import StartError, TorkError
@@ -245,8 +244,3 @@ def _worker_options(settings: Settings, node_id: str) -> WorkerOptions:
         host_variables=settings.middleware.task.hostenv_vars,
         consumer_timeout_seconds=settings.broker.rabbitmq.consumer_timeout.total_seconds(),
     )
-
-
-def embedded_base(settings: Settings) -> Path:
-    """Where the embedded database lives."""
-    return settings.data.dir

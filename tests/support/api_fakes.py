@@ -141,9 +141,6 @@ class FakeReading:
             jobs=RunningCount(running=0), tasks=RunningCount(running=2), nodes=NodeFigures(online=1, cpu_percent=2.5)
         )
 
-    def job_version(self, job_id: str) -> int | None:
-        return self.versions.get(job_id)
-
     def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
         return {job_id: self.versions[job_id] for job_id in job_ids if job_id in self.versions}
 

@@ -110,3 +110,16 @@ def answers(dsn: str) -> bool:
 
 def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
+
+
+def make_table(dsn: str) -> None:
+    """Store a row."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE kept (value int)")
+        connection.execute("INSERT INTO kept VALUES (42)")
+
+
+def kept(dsn: str) -> list[tuple[int]]:
+    """The row, if it is still there."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SELECT value FROM kept").fetchall()

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from tork.task import is_task_queue
 from torkd.broker.protocol import Broker
-from torkd.broker.queues import DEAD
 from torkd.datastore.protocol import Datastore
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,7 @@ class QueueWatch:
     def look(self, now: datetime) -> int:
         """Look at every task queue; how many hand-outs were put into the outbox again."""
         empty = {queue.name for queue in self._broker.queues() if queue.size == 0}
-        since = {name: self._empty_since.get(name, now) for name in empty if is_task_queue(name) and name != DEAD}
+        since = {name: self._empty_since.get(name, now) for name in empty if is_task_queue(name)}
         found = 0
         for name, moment in since.items():
             if now - moment >= APART:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from tork.job import Job, JobDefinition, JobState, JobSummary
+from tork.job import Job, JobState, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Metrics, Node
 from tork.page import Page
@@ -164,9 +164,6 @@ class Reading(Protocol):
     def metrics(self) -> Metrics:
         """The figures of now."""
 
-    def job_version(self, job_id: str) -> int | None:
-        """The version of a job, or None when there is none such."""
-
     def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
         """The versions of several jobs, in one statement."""
 
@@ -252,20 +249,3 @@ class Datastore(Reading, Upkeep, Protocol):
 
     def migrate(self) -> list[str]:
         """Create or upgrade the schema; the names of what was applied. Safe at the same time from two machines."""
-
-
-__all__ = [
-    "Accepted",
-    "Batch",
-    "Datastore",
-    "Dispatch",
-    "ExecutionPage",
-    "IdempotencyKey",
-    "JobChanges",
-    "JobDefinition",
-    "JobQuery",
-    "LogPosition",
-    "LogState",
-    "Reading",
-    "Upkeep",
-]

@@ -308,3 +308,22 @@ def test_a_task_that_completes_in_the_batch_that_cancels_its_job_stays_completed
     assert (done["state"], done["failed_at"]) == ("COMPLETED", None)
     assert play.task("open").state == "CANCELLED"
     assert OrderKind.STOP not in {order.kind for order in handled.view.orders}
+
+
+def test_results_larger_than_any_socket_buffer_are_stored_in_one_batch(play: DatastorePlay) -> None:
+    names = [f"t{number}" for number in range(8)]
+    play.submit(a_job(a_parallel(*(a_task(name, var=name) for name in names)), a_task("last {{ len(tasks.t7) }}")))
+    play.complete(*names, result="x" * 1_000_000)
+    assert play.task("last 1000000").state == "SCHEDULED"
+    play.complete("last 1000000")
+    assert play.job()["state"] == "COMPLETED"
+
+
+def test_a_search_finds_no_job_by_a_secret_in_its_name_nor_a_sub_job_by_one_of_its_parent(play: DatastorePlay) -> None:
+    detached = a_subjob(a_task("inner"), job_name="below {{ secrets.key }}", detached=True)
+    play.submit(a_job(detached, name="above hushword", secrets={"key": "hushword"}))
+    found = play.rows("SELECT job_id FROM job_details WHERE search @@ plainto_tsquery('english', 'hushword')")
+    assert (play.count("job_details"), found) == (2, [])
+    assert play.count("job_details") == len(
+        play.rows("SELECT job_id FROM job_details WHERE search @@ to_tsquery('english', 'above | below | redacted')")
+    )

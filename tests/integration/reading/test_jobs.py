@@ -113,7 +113,7 @@ def test_an_unknown_job_is_not_found(reading: PostgresReading, job_id: str) -> N
             ask(job_id)
     with pytest.raises(NotFound, match=r"^job not found$"):
         reading.job_changes(job_id, 0)
-    assert reading.job_version(job_id) is None
+    assert reading.versions_of([job_id]) == {}
 
 
 def test_lists_show_the_newest_first_in_pages(reading: PostgresReading, stored: StoredRows) -> None:

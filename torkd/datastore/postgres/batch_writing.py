@@ -91,7 +91,7 @@ def _insert_jobs(connection: Connection, view: View) -> None:
             {
                 "job_id": job.id,
                 # Without secrets: else a search could confirm a guessed one.
-                "searched": redact_text(f"{definition.name} {definition.description}", definition.secrets.values()),
+                "searched": redact_text(f"{definition.name} {definition.description}", _secrets_at_hand(view)),
                 "description": definition.description,
                 "tags": definition.tags,
                 "output": definition.output,
@@ -108,6 +108,11 @@ def _insert_jobs(connection: Connection, view: View) -> None:
     connection.execute(SQL.insert_steps, {"rows": _encode(steps)})
     if context:
         connection.execute(SQL.put_context, {"rows": _encode(context)})
+
+
+def _secrets_at_hand(view: View) -> list[str]:
+    """The secrets that any text of this batch may hold: those of its new jobs, and of jobs whose sub-jobs they are."""
+    return [secret for context in view.contexts.values() for secret in context.get("secrets", {}).values()]
 
 
 def _step_rows(job_id: str, definition: JobDefinition) -> list[dict[str, Any]]:

@@ -78,12 +78,9 @@ class JobReading(Querying):
             more=more,
         )
 
-    def job_version(self, job_id: str) -> int | None:
-        return self.versions_of([bindable(job_id)]).get(job_id)
-
     def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
         with self._cursor() as cursor:
-            rows = cursor.execute(_SQL.get_versions, {"job_ids": list(job_ids)}).fetchall()
+            rows = cursor.execute(_SQL.get_versions, {"job_ids": [bindable(job_id) for job_id in job_ids]}).fetchall()
         return {row["id"]: row["version"] for row in rows}
 
     def secrets_of(self, job_id: str) -> dict[str, str]:

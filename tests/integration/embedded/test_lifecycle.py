@@ -3,78 +3,33 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from tests.support.embedded_process import Starter, answers, eventually, kill, processes_of, server_pid
-from tests.support.postgres import DEBIAN_15, room
+from tests.support.embedded_process import (
+    Starter,
+    answers,
+    eventually,
+    kept,
+    kill,
+    make_table,
+    processes_of,
+    server_pid,
+)
+from tests.support.postgres import DEBIAN_15
 from tork.errors import StartError
 from torkd.datastore import embedded
 from torkd.datastore.embedded import attach, start_embedded, start_in_free_run_directory
 from torkd.datastore.embedded_lock import DirectoryInUse
-from torkd.datastore.embedded_programs import candidates
 from torkd.datastore.keeper import LOG_BYTES
 
 pytestmark = pytest.mark.postgres
 
-NOBODY = 65534
-NAMELESS = 12345
-"""A user id without a passwd entry."""
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start programs as other users")
 needs_15 = pytest.mark.skipif(not DEBIAN_15.is_dir(), reason="needs PostgreSQL 15 (Debian: postgresql-15)")
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """An open directory with a short name. Whatever still runs in it at the end is a failure, and is ended."""
-    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-", dir=room()))
-    folder.chmod(0o755)
-    try:
-        yield folder
-        eventually(lambda: not processes_of(folder), f"no process is left in {folder}: {processes_of(folder)}")
-    finally:
-        for process in processes_of(folder):
-            kill(process.pid)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def _made_once() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="torkd-embedded-", dir=room()))
-    folder.chmod(0o755)
-    start_embedded(folder / "base").stop()
-    yield folder / "base"
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def base(_made_once: Path, place: Path) -> Path:
-    """A base whose cluster exists and was stopped in order: a copy, which is quicker than initdb."""
-    subprocess.run(["cp", "-a", str(_made_once), str(place / "base")], check=True)
-    return place / "base"
-
-
-@pytest.fixture
-def starter(base: Path) -> Starter:
-    return Starter(base).answer()
-
-
-def make_table(dsn: str) -> None:
-    with psycopg.connect(dsn) as connection:
-        connection.execute("CREATE TABLE kept (value int)")
-        connection.execute("INSERT INTO kept VALUES (42)")
-
-
-def kept(dsn: str) -> list[tuple[int]]:
-    with psycopg.connect(dsn) as connection:
-        return connection.execute("SELECT value FROM kept").fetchall()
 
 
 def kill_server(starter: Starter) -> None:
@@ -319,91 +274,3 @@ def test_environment_of_torkd_reaches_no_process_of_the_server(base: Path, monke
     server.stop()
     assert environments
     assert all("TORK_SECRET_FOR_TEST" not in environment for environment in environments)
-
-
-@as_root
-@pytest.mark.parametrize("user", [NOBODY, NAMELESS], ids=["nobody", "user without a name"])
-def test_normal_user_runs_a_server_as_itself(place: Path, user: int) -> None:
-    mine = place / "home"
-    mine.mkdir(mode=0o700)
-    os.chown(mine, user, user)
-    starter = Starter(mine / "base", user=user).answer()
-    assert starter.error is None
-    assert {process.uids().real for process in processes_of(mine / "base")} == {user}
-    assert answers(starter.dsn)
-    assert starter.stop() == 0
-    again = Starter(mine / "base", user=user).answer()
-    assert again.error is None
-    assert again.stop() == 0
-
-
-@as_root
-def test_server_of_root_runs_as_an_unprivileged_user_whom_others_can_not_reach(base: Path) -> None:
-    server = start_embedded(base)
-    uids = {process.uids().real for process in processes_of(base)}
-    tried = subprocess.run(
-        ["ls", str(base / "postgres")], user=NAMELESS, group=NAMELESS, check=False, capture_output=True
-    )
-    server.stop()
-    assert 0 not in uids
-    assert tried.returncode != 0
-
-
-@as_root
-def test_root_may_keep_its_data_in_a_closed_directory(place: Path) -> None:
-    closed = place / "closed"
-    closed.mkdir(mode=0o700)
-    first = start_embedded(closed / "base")
-    make_table(first.dsn)
-    first.stop()
-    second = start_embedded(closed / "base")
-    assert kept(second.dsn) == [(42,)]
-    second.stop()
-    assert closed.stat().st_mode & 0o777 == 0o700
-
-
-@as_root
-def test_programs_in_a_closed_directory_are_copied_for_the_unprivileged_user(place: Path) -> None:
-    wheel = next(candidates()).parent
-    closed = place / "closed"
-    closed.mkdir(mode=0o700)
-    shutil.copytree(wheel, closed / wheel.parent.name / wheel.name, symlinks=True)
-    libraries = wheel.parent.with_name(f"{wheel.parent.name}.libs")
-    shutil.copytree(libraries, closed / libraries.name)
-    for _ in ("first", "again"):
-        server = start_embedded(place / "base", binaries=closed / wheel.parent.name / wheel.name / "bin")
-        assert answers(server.dsn)
-        server.stop()
-    assert len(list(place.glob("base/postgres/programs-*"))) == 1
-    assert closed.stat().st_mode & 0o777 == 0o700
-
-
-@as_root
-@pytest.mark.parametrize(
-    ("owner", "says"),
-    [(NAMELESS, "belongs to user id 12345, and this is user nobody"), (None, "can't be used by user nobody")],
-    ids=["data of another", "directory of another"],
-)
-def test_directory_of_somebody_else_is_refused_by_name(place: Path, owner: int | None, says: str) -> None:
-    if owner is not None:
-        (place / "base" / "postgres").mkdir(parents=True)
-        os.chown(place / "base", NOBODY, NOBODY)
-        os.chown(place / "base" / "postgres", owner, owner)
-    starter = Starter(place / "base", user=NOBODY).answer()
-    starter.stop()
-    assert starter.error is not None
-    assert says in starter.error
-
-
-@as_root
-def test_full_disk_is_named_as_the_reason(place: Path) -> None:
-    disk = place / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m,mode=755", "tmpfs", str(disk)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("this machine does not let root mount a small disk")
-    try:
-        with pytest.raises(StartError, match=r"the disk that holds .* is full"):
-            start_embedded(disk / "base")
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
