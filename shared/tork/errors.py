@@ -16,6 +16,7 @@
     ├── RuntimeFailure        a task could not be run, or ended badly; its text is the task's error
     │   ├── TaskTimedOut
     │   └── TaskStopped       cancelled, or stopped because another run owns it
+    │       └── RunLeft       not ended at all: it goes on, and the worker's successor takes it up
     └── StartError            the daemon can't start; one sentence for the operator
 
 Errors know nothing of HTTP status or exit codes: `torkd.api.errors` and `torkctl.diagnostics` hold those tables.
@@ -94,6 +95,10 @@ class TaskTimedOut(RuntimeFailure):
 
 class TaskStopped(RuntimeFailure):
     """The run was told to stop: its task was cancelled, or another run owns it."""
+
+
+class RunLeft(TaskStopped):
+    """The run goes on without its worker, which shuts down: a successor takes it up."""
 
 
 class StartError(TorkError):

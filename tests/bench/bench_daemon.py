@@ -19,6 +19,10 @@ class NoOpRuntime:
         """Nothing."""
         return ""
 
+    def resumable(self) -> tuple[str, ...]:
+        """Nothing outlives the daemon."""
+        return ()
+
     def check_health(self) -> None:
         """Always well."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
+from pathlib import Path
 
 from tork.task import TaskDefinition
 from torkd.runtime.protocol import LogSink, TaskRun
@@ -21,9 +23,14 @@ class RecordedLog:
         with self._lock:
             self._written += data
 
-    def stream(self) -> LogSink:
+    def stream(self, name: str = "") -> LogSink:
         """The same log: order is what tests look at."""
         return self
+
+    @property
+    def position(self) -> int:
+        """Nothing was printed before."""
+        return 0
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -38,7 +45,10 @@ class RecordedLog:
 class RecordedRun:
     """A run with what it printed and told."""
 
-    def __init__(self, definition: TaskDefinition, *, run_id: str = "r1") -> None:
+    def __init__(self, definition: TaskDefinition, *, run_id: str = "r1", directory: Path | None = None) -> None:
+        """`directory` is what `keep` answers; without it, a new one that goes with this object."""
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._directory = directory
         self.log = RecordedLog()
         self.stop = StopSignal()
         self.progress: list[float] = []
@@ -50,4 +60,11 @@ class RecordedRun:
             log=self.log,
             report_progress=self.progress.append,
             stop=self.stop,
+            keep=self._keep,
         )
+
+    def _keep(self) -> Path:
+        if self._directory is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="torkd-test-run-", ignore_cleanup_errors=True)
+            self._directory = Path(self._temporary.name)
+        return self._directory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NoReturn
 
 from tork.errors import RuntimeFailure
@@ -20,6 +21,10 @@ class AutoRuntime:
         """Run it where it belongs."""
         runtime = self._containers if first_image(run.definition) else self._shell
         return runtime.run(run)
+
+    def resumable(self) -> Collection[str]:
+        """Those of both."""
+        return {*self._shell.resumable(), *self._containers.resumable()}
 
     def check_health(self) -> None:
         """The shell has to work; a container engine that is missing fails only the tasks that need it."""
@@ -49,6 +54,10 @@ class NoContainers:
             f"{task} has no image, and runtime.type '{self._runtime_type}' only runs containers, which this version "
             "of torkd does not support (right would be runtime.type 'shell' or 'auto')"
         )
+
+    def resumable(self) -> Collection[str]:
+        """Nothing was begun."""
+        return ()
 
     def check_health(self) -> None:
         """The worker itself is well: its tasks fail with a sentence that helps."""

@@ -7,7 +7,7 @@ It keeps the contract of every runtime, so a worker can't tell it from a real on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tork.errors import RuntimeFailure
 from torkd.runtime.protocol import TaskRun
@@ -45,6 +45,10 @@ class FakeRuntime:
             run.log.close()
             with self._lock:
                 self._active -= 1
+
+    def resumable(self) -> Collection[str]:
+        """None."""
+        return ()
 
     def check_health(self) -> None:
         """Fails when `failure` is set."""

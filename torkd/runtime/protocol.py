@@ -2,12 +2,17 @@
 
 A runtime gets a run and blocks until it has ended *and* nothing of it is left: no process, container, volume or directory,
 whether it succeeded, failed, timed out or was stopped. Everything printed has gone to `run.log` when it returns.
+
+A runtime whose runs outlive the worker, as containers do, may have one taken up again by the worker's successor. It calls
+`run.keep` before it makes anything of a run, answers in `resumable` which runs are still there, and takes those up when `run`
+is called with `resumed`. No other runtime has to do anything for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from tork.task import TaskDefinition
@@ -17,14 +22,26 @@ from torkd.runtime.stopping import StopSignal
 class LogSink(Protocol):
     """Takes what a run prints. May block for a while when logs can't be sent as fast: that slows the task, nothing is dropped."""
 
+    @property
+    def position(self) -> int:
+        """How many bytes of the named source this stream writes are in the log already.
+
+        0 unless the run was resumed: then whoever reads the source from its beginning again leaves out so many bytes. Where
+        the stream was cut because the log is too long, the number may be smaller than what was written.
+        """
+
     def write(self, data: bytes) -> None:
         """Bytes of one stream as they came, not necessarily whole lines. May be called from several threads.
 
         Each thread or stream that writes uses a sink of its own from `stream()` so that lines are not torn apart.
         """
 
-    def stream(self) -> LogSink:
-        """A sink for one more stream of the same run; what it holds of an unfinished line is kept until `close`."""
+    def stream(self, name: str = "") -> LogSink:
+        """A sink for one more stream of the same run; what it holds of an unfinished line is kept until `close`.
+
+        `name` is that of a source that can be read from its beginning again after a restart, such as `main/stdout`: each has
+        one stream at most in the life of a worker. Without a name, `position` says nothing.
+        """
 
     def close(self) -> None:
         """The stream has ended; an unfinished line is sent."""
@@ -43,7 +60,15 @@ class TaskRun:
     report_progress: Callable[[float], None]
     """Takes 0 to 100; may be called often, only changes are sent."""
     stop: StopSignal
-    """Set when the run must end: cancelled, timed out (the worker keeps the deadline), drained."""
+    """Set when the run must end: cancelled, timed out (the worker keeps the deadline), drained, left to a successor."""
+    keep: Callable[[], Path]
+    """Makes it possible to resume the run: to be called before anything is made of it, and again when it is resumed.
+
+    The answer is a directory (0700) that is the run's own and outlives the worker; what the runtime puts there may belong to
+    any user. It goes when the run is over and reported. Raises `RuntimeFailure` when it can't be made.
+    """
+    resumed: bool = False
+    """Whether the run was begun by a worker that is gone: its containers are taken up, and nothing is begun twice."""
     labels: dict[str, str] = field(default_factory=dict)
     """What to mark resources with, so that leftovers are found."""
 
@@ -55,7 +80,14 @@ class Runtime(Protocol):
         """Run pre, main and post; the main task's output is the result.
 
         Raises `tork.errors.RuntimeFailure` with the text that becomes the task's error: `exit code N: <last 10 log lines>`.
-        When `run.stop` is set it ends the run (TERM, grace, KILL), cleans up, and raises `run.stop.error()`.
+        When `run.stop` is set it ends the run (TERM, grace, KILL), cleans up, and raises `run.stop.error()`. With the reason
+        `StopReason.LEFT` it may leave the run as it is, and raise `tork.errors.RunLeft`: then a successor resumes it.
+        """
+
+    def resumable(self) -> Collection[str]:
+        """The ids of this node's runs of which something is still there and that `run` can take up again.
+
+        Asked once, before the first run. May take a while; raises `RuntimeFailure` when it can't be known now.
         """
 
     def check_health(self) -> None:

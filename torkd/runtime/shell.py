@@ -11,7 +11,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,10 @@ class ShellRuntime:
                 if step.task is definition:
                     result = output
         return result
+
+    def resumable(self) -> Collection[str]:
+        """None: scripts end with the daemon."""
+        return ()
 
     def check_health(self) -> None:
         """Fails when scripts can't be started at all."""

@@ -18,6 +18,8 @@ class StopReason(StrEnum):
     """The task's timeout ran out: an ordinary failure."""
     DRAINED = "drained"
     """The worker shuts down: the task is handed back."""
+    LEFT = "left"
+    """The worker shuts down, and its successor can take the run up: leave it as it is. Ending it hands the task back."""
 
 
 class StopSignal:

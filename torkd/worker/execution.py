@@ -8,9 +8,11 @@ wrong inside a run becomes its report and never hurts the slot.
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from tork.errors import BrokerUnavailable, RuntimeFailure, TaskStopped
 from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
@@ -124,11 +126,13 @@ class Executor:
             log=log,
             report_progress=ProgressReport(self.broker, message, run.run_id, lambda: self.claims.hurry(run.run_id)),
             stop=run.stop,
+            keep=lambda: Path(tempfile.mkdtemp(prefix="torkd-run-")),
             labels={
                 "torkd.node": self.options.node_id,
                 "torkd.job": message.job_id,
                 "torkd.task": message.task_id,
                 "torkd.run": run.run_id,
+                "torkd.attempt": str(message.dispatch),
             },
         )
         try:

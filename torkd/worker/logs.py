@@ -87,7 +87,12 @@ class RunLog:
             self._own = StreamLog(self)
         self._own.write(data)
 
-    def stream(self) -> StreamLog:
+    @property
+    def position(self) -> int:
+        """Its own stream has no name."""
+        return 0
+
+    def stream(self, name: str = "") -> StreamLog:  # noqa: ARG002 -- names matter to runs that are resumed
         """A sink for one more stream."""
         stream = StreamLog(self)
         self._streams.append(stream)
@@ -188,9 +193,14 @@ class StreamLog:
             self.close()
             self._log.add("[the log ends here: it is longer than worker.logs.max allows]\n")
 
-    def stream(self) -> StreamLog:
+    @property
+    def position(self) -> int:
+        """Nothing is resumed."""
+        return 0
+
+    def stream(self, name: str = "") -> StreamLog:
         """A sink for one more stream of the same run."""
-        return self._log.stream()
+        return self._log.stream(name)
 
     def close(self) -> None:
         """The stream has ended."""
