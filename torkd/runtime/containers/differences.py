@@ -1,0 +1,50 @@
+"""Where Docker and Podman differ, by name: everything else of the container runtime is the same for both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torkd.runtime.containers.engine import EngineError, ResourceBusy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Differences:
+    """What has to be known of an engine beyond its API."""
+
+    name: str
+    advice: str
+    """What to do when it does not answer."""
+    log_config: Mapping[str, Any]
+    """A log that the engine keeps whole, whatever the defaults of its host: it is read again after a restart."""
+    busy_network: str = ""
+    """A part of the text by which it says that a network is in use, if it does so without the status for that."""
+    no_init: str = "docker-init"
+    """A part of the text by which it says that it has no init process to give."""
+    gives_gpus: bool = True
+    """Whether it understands Docker's device requests."""
+
+    def network_error(self, error: EngineError) -> EngineError:
+        """The error as Docker would have told it."""
+        is_busy = self.busy_network and self.busy_network in str(error)
+        return ResourceBusy(str(error)) if is_busy else error
+
+
+DOCKER = Differences(
+    name="Docker",
+    advice="right would be a running Docker whose socket torkd may use; DOCKER_HOST says where it is",
+    log_config={
+        "Type": "json-file",
+        "Config": {"max-size": "1000g", "max-file": "1", "compress": "false", "mode": "blocking"},
+    },
+    busy_network="has active endpoints",
+)
+PODMAN = Differences(
+    name="Podman",
+    advice="right would be Podman installed, or its socket in CONTAINER_HOST",
+    log_config={"Type": "k8s-file"},
+    busy_network="is being used",
+    no_init="container-init",
+    gives_gpus=False,
+)
