@@ -64,6 +64,7 @@ def claim_of(
     run_id: str | None = None,
     dispatch: int | None = None,
     node_id: str = "node-1",
+    lease_id: str = "",
     redelivered: bool = False,
 ) -> RunClaimed:
     """A run of the task has started, by default the one that this hand-out should have."""
@@ -74,7 +75,7 @@ def claim_of(
         dispatch=task.dispatch if dispatch is None else dispatch,
         run_id=run_id or task.run_id or run_of(task),
         node_id=node_id,
-        lease_id=f"lease of {node_id}",
+        lease_id=lease_id or f"lease of {node_id}",
         started_at=RUN_START,
         redelivered=redelivered,
     )
@@ -128,7 +129,9 @@ def progress_of(
     )
 
 
-def loss_of(task: TaskRow, *, run_id: str | None = None, dispatch: int | None = None) -> RunLost:
+def loss_of(
+    task: TaskRow, *, run_id: str | None = None, dispatch: int | None = None, lease_id: str | None = None
+) -> RunLost:
     """The worker that ran the task is gone."""
     return RunLost(
         task_id=task.id,
@@ -136,6 +139,7 @@ def loss_of(task: TaskRow, *, run_id: str | None = None, dispatch: int | None = 
         root_id=task.root_id,
         dispatch=task.dispatch if dispatch is None else dispatch,
         run_id=run_id or task.run_id or run_of(task),
+        lease_id=lease_id or task.lease_id or "lease of node-1",
     )
 
 

@@ -215,6 +215,14 @@ class World:
             self.queue.append(replace(run.delivery, redelivered=True))
         self.incarnations[node_id] += 1
 
+    def restart(self, node_id: str) -> None:
+        """A worker is restarted while its runs go on: it takes them up with a new lease."""
+        self.incarnations[node_id] += 1
+        for run in self.working():
+            if run.node_id == node_id:
+                run.lease_id = f"{node_id}.{self.incarnations[node_id]}"
+                self.claim(run)
+
     def end_leases(self) -> None:
         """Tasks whose run has died are found by their lease."""
         for task in self.model.tasks.values():
@@ -227,6 +235,7 @@ class World:
                         root_id=task.root_id,
                         dispatch=task.dispatch,
                         run_id=task.run_id,
+                        lease_id=task.lease_id,
                     )
                 )
 

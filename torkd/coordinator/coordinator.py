@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import psutil
@@ -13,7 +13,7 @@ import psutil
 from tork.errors import BrokerUnavailable, NotFound
 from tork.job import JobDefinition
 from tork.node import Node, NodeStatus
-from torkd.broker.messages import Heartbeat
+from torkd.broker.messages import Heartbeat, RunClaimed
 from torkd.broker.protocol import Broker
 from torkd.broker.queues import HEARTBEAT, LOGS, TASK_EVENT_QUEUES
 from torkd.coordinator.apply import Publisher
@@ -71,10 +71,16 @@ class Coordinator:
         self._stopping = threading.Event()
         self._started_at = clock()
 
-    def start(self) -> None:
-        """Start the threads. Datastore and broker are open."""
+    def start(self, taken_up: Sequence[RunClaimed] = ()) -> None:
+        """Start the threads. Datastore and broker are open.
+
+        `taken_up` are the claims of runs that outlived the last worker: they are dealt with before anything is found lost or
+        is handed out again, so that a run that goes on never has a rival.
+        """
         if self._options.broker_is_ours:
             self._datastore.end_leases()
+        if taken_up:
+            self._take_up(taken_up)
         check_epoch(self._datastore, self._broker, self._new_id, starting=self._options.broker_is_ours)
         self._due = DueLoop(
             self._datastore, self._broker, self._options, clock=self._clock, new_id=self._new_id, add_events=self._add
@@ -153,6 +159,12 @@ class Coordinator:
     def restart(self, job_id: str) -> None:
         """Let a failed or cancelled job go on. Raises `NotFound`, or `StateConflict` saying why not."""
         self._command(RestartRequested(job_id=job_id, root_id=self._root_of(job_id)))
+
+    def _take_up(self, claims: Sequence[RunClaimed]) -> None:
+        handled = handle(self._datastore, claims, now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS)
+        for claim, error in handled.failed:
+            log.error("a run of before can't be taken up: %s", error, extra={"event": str(claim)})
+        self._publish(handled)
 
     def _root_of(self, job_id: str) -> str:
         root_id = self._datastore.root_of(job_id)

@@ -69,6 +69,8 @@ class RunLost:
     root_id: str
     dispatch: int
     run_id: str
+    lease_id: str
+    """The lease that has ended: another incarnation of the worker may have taken the run up by now."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

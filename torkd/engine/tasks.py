@@ -98,7 +98,10 @@ def schedule(turn: Turn, task: TaskRow) -> None:
 
 
 def claimed(turn: Turn, event: RunClaimed) -> None:
-    """A run says that it has started, or asks whether it may: the first one owns the task."""
+    """A run says that it has started, or asks whether it may: the first one owns the task.
+
+    When the owner speaks with another lease, its worker has been restarted and goes on with the run.
+    """
     task = turn.task(event.task_id)
     job = turn.job(event.job_id)
     if task is None or job is None or not _is_current(task, event):
@@ -108,6 +111,8 @@ def claimed(turn: Turn, event: RunClaimed) -> None:
         return
     if task.state is TaskState.SCHEDULED:
         _take(turn, job, task, event)
+    elif task.lease_id != event.lease_id:
+        turn.set_task(task, node_id=event.node_id, lease_id=event.lease_id)
     if event.redelivered:
         turn.tell(OrderKind.GRANT, event.node_id, event.run_id)
 
@@ -148,7 +153,8 @@ def lost(turn: Turn, event: RunLost) -> None:
     job = turn.job(event.job_id)
     if task is None or job is None or not job.state.is_active:
         return
-    if task.state is not TaskState.RUNNING or (task.dispatch, task.run_id) != (event.dispatch, event.run_id):
+    owner = (task.dispatch, task.run_id, task.lease_id)
+    if task.state is not TaskState.RUNNING or owner != (event.dispatch, event.run_id, event.lease_id):
         return
     if task.redelivered >= MAX_REDELIVERIES:
         fail(turn, task, "task redelivered too many times")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from tork.errors import RuntimeFailure
 from tork.task import TaskDefinition
 from torkd.runtime.stopping import StopSignal
 
@@ -47,6 +48,10 @@ class LogSink(Protocol):
         """The stream has ended; an unfinished line is sent."""
 
 
+def _nothing(_: str | RuntimeFailure) -> None:
+    pass
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TaskRun:
     """One execution of a task."""
@@ -65,7 +70,14 @@ class TaskRun:
     """Makes it possible to resume the run: to be called before anything is made of it, and again when it is resumed.
 
     The answer is a directory (0700) that is the run's own and outlives the worker; what the runtime puts there may belong to
-    any user. It goes when the run is over and reported. Raises `RuntimeFailure` when it can't be made.
+    any user, and names that begin with `torkd-` are the worker's. It is removed when the run is over. Raises `RuntimeFailure`
+    when it can't be made.
+    """
+    settle: Callable[[str | RuntimeFailure], None] = _nothing
+    """Takes the result, or the failure, once it is final: a kept run is then never executed again, only reported.
+
+    To be called with nothing more to be printed, before what a successor would need is removed: whoever kills the worker in
+    between changes nothing. Without it the run counts as over when `run` returns.
     """
     resumed: bool = False
     """Whether the run was begun by a worker that is gone: its containers are taken up, and nothing is begun twice."""

@@ -1,4 +1,4 @@
-"""What a slot does with one delivery: claim, run, report, acknowledge.
+"""What a slot does with one delivery: claim, run, report, acknowledge. With a run that a predecessor began: go on, report.
 
 Invariants: a redelivered task starts only when it is granted; a report or the news of a hand-back is sent only when nothing
 of the run is alive any more; the message is acknowledged after the report, or early when the run takes long; whatever goes
@@ -8,13 +8,15 @@ wrong inside a run becomes its report and never hurts the slot.
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tork.errors import BrokerUnavailable, RuntimeFailure, TaskStopped
+from msgspec.structs import replace
+
+from tork.errors import BrokerUnavailable, RunLeft, RuntimeFailure, TaskStopped
+from tork.task import TaskDefinition
 from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
 from torkd.broker.protocol import Broker, TaskDelivery
 from torkd.hooks.host_env import HostVariable, with_host_variables
@@ -24,12 +26,16 @@ from torkd.runtime.time_limit import timeout_seconds
 from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.flushing import LogFlusher
+from torkd.worker.kept import KeptRun, KeptRuns
 from torkd.worker.limits import with_default_limits
 from torkd.worker.logs import RunLog
 from torkd.worker.options import WorkerOptions
 from torkd.worker.progress import ProgressReport
+from torkd.worker.replay import replay_log
 from torkd.worker.report import Reporter
 from torkd.worker.running import Run, Runs
+
+_SHUTDOWN = (StopReason.DRAINED, StopReason.LEFT)
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +48,10 @@ class _Ending:
     error: str = ""
 
 
+_LEFT = _Ending(None)
+"""It has not ended: a successor takes it up."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Executor:
     """Everything an execution needs; shared by all slots."""
@@ -51,6 +61,7 @@ class Executor:
     options: WorkerOptions
     lease_id: str
     runs: Runs
+    kept: KeptRuns
     reporter: Reporter
     claims: Claims
     deadlines: Deadlines
@@ -70,14 +81,26 @@ class Executor:
         try:
             log = self._open_log(run)
             ending = self._run(run, log) if self._may_start(run, delivery) else _unstarted(run)
-            run.has_ended = True
-            self.claims.drop(run.run_id)
-            is_reported = self._report(run, log, ending)
+            is_reported = self._end(run, log, ending)
         finally:
             self.deadlines.cancel(early_ack)
             self.runs.remove(run)
         if is_reported:
             _acknowledge(delivery)
+
+    def resume(self, run: Run) -> None:
+        """See a run of a predecessor through to its end; one that has ended is only reported."""
+        kept = run.kept
+        assert kept is not None
+        log = self._open_log(run)
+        try:
+            replay_log(log, kept, self.broker, run.stop)
+            if kept.outcome is None:
+                self._end(run, log, self._run(run, log))
+            else:
+                self._tell(run, log, kept.outcome)
+        finally:
+            self.runs.remove(run)
 
     def _may_start(self, run: Run, delivery: TaskDelivery) -> bool:
         """Claim the task; a redelivered one waits until it is granted. Asks again, for an answer may be lost."""
@@ -117,8 +140,18 @@ class Executor:
         timer = None
         if seconds is not None:
             text = f"task timed out after {definition.timeout}"
+            if run.resumed:
+                seconds = max(seconds - max((self.now() - run.started_at).total_seconds(), 0.0), 0.0)
             timer = self.deadlines.add(seconds, lambda: run.stop.set(StopReason.TIMED_OUT, text))
-        task_run = TaskRun(
+        try:
+            return _completed(self.runtime.run(self._task_run(run, log, definition)))
+        finally:
+            if timer is not None:
+                self.deadlines.cancel(timer)
+
+    def _task_run(self, run: Run, log: RunLog, definition: TaskDefinition) -> TaskRun:
+        message = run.message
+        return TaskRun(
             task_id=message.task_id,
             run_id=run.run_id,
             node_id=self.options.node_id,
@@ -126,7 +159,9 @@ class Executor:
             log=log,
             report_progress=ProgressReport(self.broker, message, run.run_id, lambda: self.claims.hurry(run.run_id)),
             stop=run.stop,
-            keep=lambda: Path(tempfile.mkdtemp(prefix="torkd-run-")),
+            keep=lambda: self._keep(run, log),
+            settle=lambda outcome: self._settle(run, log, outcome),
+            resumed=run.resumed,
             labels={
                 "torkd.node": self.options.node_id,
                 "torkd.job": message.job_id,
@@ -135,20 +170,78 @@ class Executor:
                 "torkd.attempt": str(message.dispatch),
             },
         )
-        try:
-            return _Ending(RunOutcome.COMPLETED, result=_storable(self.runtime.run(task_run)))
-        finally:
-            if timer is not None:
-                self.deadlines.cancel(timer)
 
-    def _report(self, run: Run, log: RunLog, ending: _Ending) -> bool:
+    def _keep(self, run: Run, log: RunLog) -> Path:
+        kept = run.kept
+        if kept is None:
+            run.kept = kept = self.kept.keep(run.run_id, run.started_at, run.message)
+            if kept.is_lasting:
+                try:
+                    log.keep(kept.open_log(), kept.give_up)
+                except OSError as error:
+                    kept.give_up()
+                    raise RuntimeFailure(f"the log of the run can't be kept: {error.strerror}") from error
+        return kept.path
+
+    def _settle(self, run: Run, log: RunLog, outcome: str | RuntimeFailure) -> None:
+        """The runtime says how the run ended, before it removes what is left of it."""
+        kept = run.kept
+        if kept is None or not kept.is_lasting:
+            return
+        ending = _completed(outcome) if isinstance(outcome, str) else _failed(run, log, outcome)
+        if ending.outcome is not None:
+            log.seal()
+            kept.settle(self._report_of(run, log, ending))
+
+    def _end(self, run: Run, log: RunLog, ending: _Ending) -> bool:
         """Whether all is told that has to be. If not, the message stays in hand and will come again."""
+        run.has_ended = True
+        if ending is _LEFT:
+            self.claims.hurry(run.run_id)
+            self._publish_rest(log.leave())
+            return False
+        self.claims.drop(run.run_id)
         parts = log.finish()
         if run.stop.reason is StopReason.CANCELLED or ending.outcome is None:
             self._publish_rest(parts)
+            self._forget(run.kept)
             return True
+        report = self._report_of(run, log, ending)
+        if run.kept is None:
+            return self.reporter.send(parts, report)
+        run.kept.settle(report)
+        is_sent = self.reporter.send(parts, report)
+        self._clear(run.kept)
+        return is_sent
+
+    def _clear(self, kept: KeptRun) -> None:
+        """What a report needs stays until the report is acknowledged."""
+        if kept.is_lasting:
+            kept.clear()
+        else:
+            self._forget(kept)
+
+    def _forget(self, kept: KeptRun | None) -> None:
+        if kept is not None:
+            self.kept.forget(kept.record.run_id)
+            kept.remove()
+
+    def _tell(self, run: Run, log: RunLog, outcome: RunEnded) -> None:
+        """Report how a run ended that a predecessor saw end."""
+        parts = log.finish()
+        if run.stop.reason is StopReason.CANCELLED:
+            self._forget(run.kept)
+            return
+        self.reporter.send(
+            parts, replace(outcome, node_id=self.options.node_id, lease_id=self.lease_id, log_parts=log.part_count)
+        )
+        if run.kept is not None:
+            self._clear(run.kept)
+
+    def _report_of(self, run: Run, log: RunLog, ending: _Ending) -> RunEnded:
+        assert ending.outcome is not None
         message = run.message
-        report = RunEnded(
+        return RunEnded(
             task_id=message.task_id,
             job_id=message.job_id,
             root_id=message.root_id,
@@ -163,7 +256,6 @@ class Executor:
             ended_at=self.now(),
             log_parts=log.part_count,
         )
-        return self.reporter.send(parts, report)
 
     def _publish_rest(self, parts: list[LogPrinted]) -> None:
         try:
@@ -186,12 +278,18 @@ class Executor:
 
 def _unstarted(run: Run) -> _Ending:
     """It was refused, cancelled, or the worker shuts down: then a claim may be stored, so it is handed back."""
-    return _Ending(RunOutcome.HANDED_BACK if run.stop.reason is StopReason.DRAINED else None)
+    return _Ending(RunOutcome.HANDED_BACK if run.stop.reason in _SHUTDOWN else None)
+
+
+def _completed(result: str) -> _Ending:
+    return _Ending(RunOutcome.COMPLETED, result=_storable(result))
 
 
 def _failed(run: Run, log: RunLog, error: RuntimeFailure) -> _Ending:
     text = _storable(log.masker.mask(str(error)))
-    if isinstance(error, TaskStopped) and run.stop.reason is StopReason.DRAINED:
+    if isinstance(error, RunLeft) and run.stop.reason is StopReason.LEFT:
+        return _LEFT
+    if isinstance(error, TaskStopped) and run.stop.reason in _SHUTDOWN:
         return _Ending(RunOutcome.HANDED_BACK, error=text)
     return _Ending(RunOutcome.FAILED, error=text)
 

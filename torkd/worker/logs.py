@@ -2,29 +2,32 @@
 
 One thread flushes the logs of all runs, and a run that prints nothing costs nothing. Invariants: parts of a run are
 published in the order of their numbers, without gaps; a line is never torn by another stream; nothing is dropped but what
-exceeds the task's share. When parts can't be published, `write` waits: the task slows down.
+exceeds the task's share; of a run that is kept, nothing is published before it is in the spool. When parts can't be published,
+`write` waits: the task slows down.
 """
 
 from __future__ import annotations
 
-import codecs
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from tork.errors import BrokerUnavailable
 from torkd.broker.messages import LogPrinted, RunTask
-from torkd.runtime.stopping import StopSignal
+from torkd.runtime.stopping import StopReason, StopSignal
 from torkd.worker.flushing import LogFlusher
 from torkd.worker.masking import Masker
+from torkd.worker.spool import Spool, SpooledPart, SpoolMark
+from torkd.worker.streams import StreamLog
 
 PART_LENGTH = 64 * 1024
 """A part is published when it has this many characters."""
-MAX_LINE_LENGTH = 64 * 1024
-"""A longer line is sent in pieces."""
 MAX_WAITING_LENGTH = 1024 * 1024
 """How many characters may wait for a broker that is away."""
 _LOOK_AGAIN_SECONDS = 0.1
+
+_LOG = logging.getLogger(__name__)
 
 
 class RunLog:
@@ -33,17 +36,22 @@ class RunLog:
     __slots__ = (
         "_accepted",
         "_flusher",
+        "_is_cut",
         "_max_bytes",
         "_message",
         "_now",
+        "_on_spool_failure",
         "_own",
+        "_positions",
         "_publish",
         "_publishing",
         "_ready",
         "_run_id",
+        "_spool",
         "_state",
         "_stop",
         "_streams",
+        "_taken",
         "_texts",
         "_waiting_length",
         "is_full",
@@ -80,6 +88,26 @@ class RunLog:
         """Parts that were made and could not be published yet."""
         self._own: StreamLog | None = None
         self._streams: list[StreamLog] = []
+        self._taken = 0
+        """How many bytes are in the text; of named sources, each one's in `_positions`."""
+        self._positions: dict[str, int] = {}
+        self._is_cut = False
+        """Whether the text says that the rest is left out: a successor must not say so again."""
+        self._spool: Spool | None = None
+        self._on_spool_failure: Callable[[], None] = _nothing
+
+    def keep(self, spool: Spool, on_failure: Callable[[], None]) -> None:
+        """Store every part before it is published. `on_failure` is called once if that fails: the log goes on without."""
+        with self._publishing:
+            self._spool, self._on_spool_failure = spool, on_failure
+            if self.part_count:  # whoever reads the spool has to know where its numbers begin
+                self._store([self._part(self.part_count, "")], self._mark())
+
+    def resume(self, number: int, mark: SpoolMark) -> None:
+        """Go on behind the parts of a predecessor, of which this was the last. To be called before anything is written."""
+        self.part_count, self._positions = number, dict(mark.positions)
+        self._accepted = self._taken = mark.taken
+        self.is_full = self._is_cut = mark.is_cut
 
     def write(self, data: bytes) -> None:
         """Take what the run printed, as one stream."""
@@ -87,31 +115,47 @@ class RunLog:
             self._own = StreamLog(self)
         self._own.write(data)
 
+    def stream(self, name: str = "") -> StreamLog:
+        """A sink for one more stream."""
+        stream = StreamLog(self, name)
+        self._streams.append(stream)
+        return stream
+
     @property
     def position(self) -> int:
         """Its own stream has no name."""
         return 0
 
-    def stream(self, name: str = "") -> StreamLog:  # noqa: ARG002 -- names matter to runs that are resumed
-        """A sink for one more stream."""
-        stream = StreamLog(self)
-        self._streams.append(stream)
-        return stream
+    def position_of(self, source: str) -> int:
+        """How many bytes of a named source are in the log."""
+        return self._positions.get(source, 0)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a successor goes on with the named streams."""
+        return self._stop.reason is StopReason.LEFT and self._spool is not None
 
     def close(self) -> None:
         """Every stream has ended; unfinished lines are sent."""
-        for stream in (*self._streams, *([self._own] if self._own else [])):
+        for stream in self._all_streams():
             stream.close()
 
-    def finish(self) -> list[LogPrinted]:
-        """Close it; the parts that still have to be published, before the report. `part_count` is final then."""
-        self.close()
+    def seal(self) -> None:
+        """The run is over: all it printed becomes parts, and is stored if the run is kept."""
+        for stream in self._all_streams():
+            stream.end()
         with self._publishing:
             self._make_parts()
-            remaining, self._ready = self._ready, []
-        if remaining:
-            self._flusher.discard(self)
-        return remaining
+
+    def finish(self) -> list[LogPrinted]:
+        """Seal it; the parts that still have to be published, before the report. `part_count` is final then."""
+        self.seal()
+        return self._take_ready()
+
+    def leave(self) -> list[LogPrinted]:
+        """The parts that still have to be published. Unfinished lines, and what comes now, are left to the successor."""
+        self.is_full = True
+        return self._take_ready()
 
     def flush(self) -> bool:
         """Publish what there is. False when that must be tried again."""
@@ -136,13 +180,17 @@ class RunLog:
             self.is_full = self.is_full or admitted < length
             return admitted
 
-    def add(self, text: str) -> None:
-        """Take text that is ready to be shown: whole lines, masked."""
+    def add(self, text: str, source: str, length: int, *, is_last: bool = False) -> None:
+        """Take text that is ready to be shown: whole lines, masked, made of so many bytes of the source."""
         with self._state:
             is_first = not self._texts
             self._texts.append(text)
             self._waiting_length += len(text)
             waiting_length = self._waiting_length
+            self._taken += length
+            self._is_cut = self._is_cut or is_last
+            if source:
+                self._positions[source] = self._positions.get(source, 0) + length
         if is_first:
             self._flusher.add(self)
         if waiting_length >= PART_LENGTH:
@@ -154,76 +202,71 @@ class RunLog:
             self._stop.wait(_LOOK_AGAIN_SECONDS)
             published = self.flush()
 
+    def _take_ready(self) -> list[LogPrinted]:
+        with self._publishing:
+            self._make_parts()
+            remaining, self._ready = self._ready, []
+            spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close()
+        if remaining:
+            self._flusher.discard(self)
+        return remaining
+
+    def _all_streams(self) -> tuple[StreamLog, ...]:
+        return (*self._streams, *([self._own] if self._own else []))
+
     def _make_parts(self) -> None:
         with self._state:
             text, self._texts = "".join(self._texts), []
+            mark = self._mark() if text and self._spool is not None else None
+        parts: list[LogPrinted] = []
         for start in range(0, len(text), PART_LENGTH):
             self.part_count += 1
-            self._ready.append(
-                LogPrinted(
-                    task_id=self._message.task_id,
-                    job_id=self._message.job_id,
-                    run_id=self._run_id,
-                    dispatch=self._message.dispatch,
-                    number=self.part_count,
-                    contents=text[start : start + PART_LENGTH],
-                    printed_at=self._now(),
-                )
+            parts.append(self._part(self.part_count, text[start : start + PART_LENGTH]))
+        if mark is not None:
+            self._store(parts, mark)
+        self._ready += parts
+
+    def _part(self, number: int, contents: str) -> LogPrinted:
+        return LogPrinted(
+            task_id=self._message.task_id,
+            job_id=self._message.job_id,
+            run_id=self._run_id,
+            dispatch=self._message.dispatch,
+            number=number,
+            contents=contents,
+            printed_at=self._now(),
+        )
+
+    def _mark(self) -> SpoolMark:
+        return SpoolMark(positions=dict(self._positions), taken=self._taken, is_cut=self._is_cut)
+
+    def _store(self, parts: Sequence[LogPrinted], mark: SpoolMark) -> None:
+        spool = self._spool
+        assert spool is not None
+        last = parts[-1].number
+        group = [
+            SpooledPart(
+                number=part.number,
+                contents=part.contents,
+                printed_at=part.printed_at,
+                mark=mark if part.number == last else None,
             )
+            for part in parts
+        ]
+        try:
+            spool.append(group)
+        except OSError as error:
+            _LOG.warning(
+                "the log of a run can't be kept, so it will not outlive this worker: %s",
+                error.strerror,
+                extra={"run_id": self._run_id},
+            )
+            self._spool = None
+            spool.close()
+            self._on_spool_failure()
 
 
-class StreamLog:
-    """One stream of a run: bytes in, whole masked lines out. Belongs to one thread at a time."""
-
-    __slots__ = ("_decoder", "_log", "_masker", "_unfinished")
-
-    def __init__(self, log: RunLog) -> None:
-        self._log = log
-        self._masker = log.masker
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._unfinished = ""
-
-    def write(self, data: bytes) -> None:
-        """Take bytes as they came."""
-        if self._log.is_full:
-            return
-        admitted = self._log.admit(len(data))
-        self._take(self._decoder.decode(data[:admitted]))
-        if admitted < len(data):
-            self.close()
-            self._log.add("[the log ends here: it is longer than worker.logs.max allows]\n")
-
-    @property
-    def position(self) -> int:
-        """Nothing is resumed."""
-        return 0
-
-    def stream(self, name: str = "") -> StreamLog:
-        """A sink for one more stream of the same run."""
-        return self._log.stream(name)
-
-    def close(self) -> None:
-        """The stream has ended."""
-        rest = self._unfinished + _printable(self._decoder.decode(b"", final=True))
-        self._unfinished = ""
-        if rest:
-            self._log.add(self._masker.mask(rest))
-
-    def _take(self, text: str) -> None:
-        text = self._unfinished + _printable(text)
-        end = max(text.rfind("\n"), text.rfind("\r")) + 1
-        torn = len(text) - end >= MAX_LINE_LENGTH
-        if torn:
-            end = len(text)
-        ready, self._unfinished = text[:end], text[end:]
-        if torn or self._masker.spans_lines:
-            ready, kept = self._masker.release(ready)
-            self._unfinished = kept + self._unfinished
-        else:
-            ready = self._masker.mask(ready)
-        if ready:
-            self._log.add(ready)
-
-
-def _printable(text: str) -> str:
-    return text.replace("\0", "\ufffd")
+def _nothing() -> None:
+    pass

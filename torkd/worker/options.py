@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 EARLY_ACK_SECONDS = 20.0
 
@@ -38,6 +39,8 @@ class WorkerOptions:
     """How long a run is kept to ourselves: nobody notices, and one that has ended by then needs no claim."""
     consumer_timeout_seconds: float = 1800.0
     """How long the broker lets a message stay in hand."""
+    runs_directory: Path | None = None
+    """Where runs are kept for a successor: a directory of this node alone. None: no run outlives the worker."""
 
     @property
     def early_ack_seconds(self) -> float:

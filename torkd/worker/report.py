@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tork.errors import BrokerUnavailable
@@ -36,8 +36,10 @@ class _Sent:
 class Reporter:
     """Sends reports, for as long as it takes."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, on_dealt_with: Callable[[str], None] = lambda _: None) -> None:
+        """`on_dealt_with` is called with each run whose report nobody needs any more."""
         self._broker = broker
+        self._on_dealt_with = on_dealt_with
         self._lock = threading.Lock()
         self._unacknowledged: dict[str, _Sent] = {}
         self._abandoned = threading.Event()
@@ -61,8 +63,9 @@ class Reporter:
     def forget(self, run_ids: Iterable[str]) -> None:
         """These reports are dealt with, or nobody wants them."""
         with self._lock:
-            for run_id in run_ids:
-                self._unacknowledged.pop(run_id, None)
+            known = [run_id for run_id in run_ids if self._unacknowledged.pop(run_id, None) is not None]
+        for run_id in known:
+            self._on_dealt_with(run_id)
 
     def to_repeat(self) -> list[RunEnded]:
         """The reports that a heartbeat has to repeat, those first that were silent for longest."""

@@ -8,12 +8,24 @@ from datetime import datetime
 
 from torkd.broker.messages import RunClaimed, RunReference, RunTask
 from torkd.runtime.stopping import StopReason, StopSignal
+from torkd.worker.kept import KeptRun
 
 
 class Run:
     """One execution of a task."""
 
-    __slots__ = ("_answered", "granted", "has_ended", "has_started", "message", "run_id", "started_at", "stop")
+    __slots__ = (
+        "_answered",
+        "granted",
+        "has_ended",
+        "has_started",
+        "kept",
+        "message",
+        "resumed",
+        "run_id",
+        "started_at",
+        "stop",
+    )
 
     def __init__(self, message: RunTask, run_id: str, started_at: datetime) -> None:
         self.message = message
@@ -24,8 +36,25 @@ class Run:
         """Only then do heartbeats name it: they count as its claim."""
         self.has_ended = False
         """Whether nothing of it is alive any more; the report may still be on its way."""
+        self.kept: KeptRun | None = None
+        """Its directory, once the runtime has asked for one."""
+        self.resumed = False
+        """Whether a predecessor of this worker began it."""
         self.granted = False
         self._answered: threading.Event | None = None
+
+    @classmethod
+    def taken_up(cls, kept: KeptRun) -> Run:
+        """The run that a predecessor began."""
+        run = cls(kept.record.message, kept.record.run_id, kept.record.started_at)
+        run.kept, run.resumed, run.has_started = kept, True, True
+        run.has_ended = kept.outcome is not None
+        return run
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether a successor can take it up."""
+        return self.kept is not None and self.kept.is_lasting
 
     def expect_answer(self) -> None:
         """This run asks before it starts."""
@@ -101,13 +130,13 @@ class Runs:
         for run in self._known(run_ids):
             run.stop.set(StopReason.CANCELLED, "the task was cancelled, or another run owns it")
 
-    def stop_all(self, reason: StopReason, text: str) -> None:
-        """End all, and those that are yet to come."""
+    def stop_all(self, reason: StopReason, text: str, *, leave: bool = False) -> None:
+        """End all, and those that are yet to come. With `leave`, those that a successor can take up are left to it."""
         with self._lock:
             self._all_stopped = (reason, text)
             runs = list(self._runs.values())
         for run in runs:
-            run.stop.set(reason, text)
+            run.stop.set(StopReason.LEFT if leave and run.is_lasting else reason, text)
 
     def references(self) -> list[RunReference]:
         """Those that have started."""

@@ -8,6 +8,7 @@ import threading
 from tork.errors import BrokerUnavailable
 from torkd.broker.protocol import Broker, TaskConsumer
 from torkd.worker.execution import Executor
+from torkd.worker.running import Run
 
 _RECEIVE_SECONDS = 60.0
 """Only how often an idle slot looks around; messages and `close` wake it."""
@@ -20,8 +21,10 @@ _LOG = logging.getLogger(__name__)
 class Slot:
     """Takes tasks until it is told to leave; one that is under way is finished first."""
 
-    def __init__(self, queue: str, broker: Broker, executor: Executor) -> None:
+    def __init__(self, queue: str, broker: Broker, executor: Executor, *, first: Run | None = None) -> None:
+        """`first` is a run of a predecessor, to be taken up before any task of the queue."""
         self.queue = queue
+        self._first = first
         self._broker = broker
         self._executor = executor
         self._lock = threading.Lock()
@@ -39,6 +42,7 @@ class Slot:
                 self._consumer.close()
 
     def _serve(self) -> None:
+        self._take_up_first()
         wait = _FIRST_RETRY_SECONDS
         while not self._leaving.is_set():
             try:
@@ -54,6 +58,15 @@ class Slot:
             self._leaving.wait(wait)
             wait = min(wait * 2, _MAX_RETRY_SECONDS)
         self._drop_consumer()
+
+    def _take_up_first(self) -> None:
+        run, self._first = self._first, None
+        if run is None:
+            return
+        try:
+            self._executor.resume(run)
+        except Exception:  # noqa: BLE001 -- a slot that ends would never come back
+            _LOG.exception("a run could not be taken up", extra={"run_id": run.run_id})
 
     def _take_one(self) -> None:
         consumer = self._consumer or self._open_consumer()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from tork.node import Node
+from torkd.broker.messages import RunClaimed
 from torkd.broker.protocol import Broker
 from torkd.hooks.host_env import parse_host_variables
 from torkd.runtime.protocol import Runtime
@@ -20,10 +21,12 @@ from torkd.worker.deadlines import Deadlines
 from torkd.worker.execution import Executor
 from torkd.worker.flushing import LogFlusher
 from torkd.worker.heartbeat import Heart
+from torkd.worker.kept import KeptRuns
 from torkd.worker.options import WorkerOptions
 from torkd.worker.orders import OrderReader
 from torkd.worker.report import Reporter
-from torkd.worker.running import Runs
+from torkd.worker.resuming import runs_to_take_up
+from torkd.worker.running import Run, Runs
 from torkd.worker.slot import Slot
 
 _CLEAN_UP_SECONDS = 10.0
@@ -52,8 +55,12 @@ class Worker:
         self._options = options
         self.lease_id = new_id()
         """This incarnation: a restarted worker keeps its node id and gets a new lease."""
+        self._runtime = runtime
         self._runs = Runs()
-        self._reporter = Reporter(broker)
+        self._kept = KeptRuns(options.runs_directory)
+        self._taken_up: list[Run] | None = None
+        """Runs of a predecessor; None until they were looked for."""
+        self._reporter = Reporter(broker, self._kept.remove)
         self._claims = Claims(broker, options.claim_delay_seconds)
         self._deadlines = Deadlines()
         self._flusher = LogFlusher()
@@ -67,6 +74,7 @@ class Worker:
             options=options,
             lease_id=self.lease_id,
             runs=self._runs,
+            kept=self._kept,
             reporter=self._reporter,
             claims=self._claims,
             deadlines=self._deadlines,
@@ -85,8 +93,21 @@ class Worker:
         self._drains = threading.Lock()
         self._hurry = threading.Event()
 
+    def prepare(self) -> list[RunClaimed]:
+        """Find the runs of a predecessor that still go on, or whose end is not told yet; this worker's claims to them.
+
+        A coordinator that heard the claims before it looks for lost runs loses none. May take half a lease when the runtime
+        does not answer. Called by `start` if nobody did before.
+        """
+        if self._taken_up is None:
+            self._taken_up = runs_to_take_up(self._kept, self._runtime, self._options.lease_seconds / 2)
+            for run in self._taken_up:
+                self._runs.add(run)
+        return [run.claim(self._options.node_id, self.lease_id, redelivered=False) for run in self._taken_up]
+
     def start(self) -> None:
-        """Send the first heartbeat and take tasks. Returns at once."""
+        """Send the first heartbeat, take up the runs of a predecessor and take tasks. Returns at once if `prepare` was called."""
+        self.prepare()
         self._deadlines.start()
         self._claims.start()
         self._flusher.start()
@@ -108,21 +129,39 @@ class Worker:
                 else:
                     slot.leave()
                     self._leaving.append(slot)
-            started = [Slot(queue, self._broker, self._executor) for queue in wanted.elements()]
+            started = [self._new_slot(queue) for queue in wanted.elements()]
             self._slots = kept + started
-            for slot in started:
+            for slot in [*started, *self._slots_beyond()]:
                 slot.thread.start()
 
-    def drain(self, seconds: float | None = None) -> None:
+    def _new_slot(self, queue: str) -> Slot:
+        """A run of a predecessor goes first."""
+        waiting = self._taken_up or []
+        first = next((run for run in waiting if run.message.queue == queue and not run.has_ended), None)
+        if first is not None:
+            waiting.remove(first)
+        return Slot(queue, self._broker, self._executor, first=first)
+
+    def _slots_beyond(self) -> list[Slot]:
+        """For runs that found no slot, and for those that are only reported: slots that take nothing else."""
+        beyond = [Slot(run.message.queue, self._broker, self._executor, first=run) for run in self._taken_up or []]
+        self._taken_up = []
+        for slot in beyond:
+            slot.leave()
+        self._leaving += beyond
+        return beyond
+
+    def drain(self, seconds: float | None = None, *, leave: bool = False) -> None:
         """Take no more tasks; those that run have so many seconds (`drain_seconds` if not said), then are handed back.
 
+        With `leave`, runs that a successor can take up are left to it instead.
         Returns when nothing of any task is left alive and all is reported, or when a runtime does not come to its end.
         Heartbeats go on until then. A second call waits for the first; `stop` makes both hurry.
         """
         deadline = time.monotonic() + (self._options.drain_seconds if seconds is None else seconds)
         with self._drains:
             if not self._is_draining:
-                self._drain(deadline)
+                self._drain(deadline, leave=leave)
 
     def stop(self) -> None:
         """End now: what runs is stopped and handed back. Returns when nothing of it is left."""
@@ -154,14 +193,14 @@ class Worker:
         with self._lock:
             return dict(Counter(slot.queue for slot in self._slots))
 
-    def _drain(self, deadline: float) -> None:
+    def _drain(self, deadline: float, *, leave: bool) -> None:
         with self._lock:
             self._is_draining = True
             slots, self._slots = [*self._slots, *self._leaving], []
         for slot in slots:
             slot.leave()
         self._wait_for(slots, deadline, until_hurry=True)
-        self._runs.stop_all(StopReason.DRAINED, "the worker shut down before the task was done")
+        self._runs.stop_all(StopReason.DRAINED, "the worker shut down before the task was done", leave=leave)
         dead_by = time.monotonic() + self._options.grace_seconds + _CLEAN_UP_SECONDS
         self._wait_for_runs(dead_by)
         self._wait_for(slots, time.monotonic() + _LAST_REPORT_SECONDS, until_hurry=False)

@@ -15,6 +15,7 @@ from tests.support.builders import (
     an_each,
     claim_of,
     failure_of,
+    loss_of,
     report_of,
 )
 from tests.support.datastore_play import DatastorePlay
@@ -26,7 +27,7 @@ from torkd.broker.messages import RunOutcome
 from torkd.coordinator.handle import fold
 from torkd.datastore.protocol import Datastore, Dispatch
 from torkd.engine.changes import OrderKind
-from torkd.engine.events import CancelRequested, ChildrenDue, JobSubmitted, RestartRequested, RetryDue, RunLost
+from torkd.engine.events import CancelRequested, ChildrenDue, JobSubmitted, RestartRequested, RetryDue
 
 TABLES = ("jobs", "job_details", "job_steps", "job_context", "tasks", "task_items", "outbox", "idempotency")
 
@@ -132,7 +133,7 @@ def test_a_lost_run_is_handed_out_anew_and_its_late_report_is_refused(play: Data
     task = play.task("only")
     play.handle(claim_of(task))
     late = report_of(task, result="late")
-    loss = RunLost(task_id=task.id, job_id="job", root_id="job", dispatch=1, run_id=claim_of(task).run_id)
+    loss = loss_of(play.task("only"))
     play.handle(loss, loss)
     play.handle(loss)
     play.handle(late)

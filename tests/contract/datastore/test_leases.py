@@ -142,6 +142,27 @@ def test_an_ended_lease_is_not_renewed(play: DatastorePlay) -> None:
     assert lost(play) == ["job"]
 
 
+def test_a_run_that_is_taken_up_with_a_new_lease_is_not_lost_with_the_old_one(play: DatastorePlay) -> None:
+    a_run(play, "taken up", "node-1")
+    a_run(play, "gone", "node-2")
+    hear(play, heartbeat("node-1"), heartbeat("node-2"))
+    play.datastore.end_leases()
+    (stale,) = (
+        event
+        for event in play.datastore.events_due(now=play.now, lease_seconds=LEASE, limit=100)
+        if isinstance(event, RunLost) and event.job_id == "taken up"
+    )
+    play.handle(claim_of(play.task("only", "taken up"), lease_id="new"))
+    assert lost(play) == ["gone"]
+    play.handle(stale)
+    hear(play, heartbeat("node-1", lease_id="new"))
+    assert lost(play) == ["gone"]
+    task = play.task("only", "taken up")
+    assert (task.state, task.dispatch, task.redelivered, task.lease_id) == ("RUNNING", 1, 0, "new")
+    age(play, silence=LEASE + 1, reading=LEASE + 1)
+    assert lost(play) == ["gone", "taken up"]
+
+
 def test_the_same_run_is_lost_once(play: DatastorePlay) -> None:
     a_run(play)
     play.datastore.end_leases()

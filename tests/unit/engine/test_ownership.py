@@ -45,6 +45,7 @@ EVENTS: dict[str, Callable[[TaskRow], EngineEvent]] = {
     "cautious claim": lambda t: claim_of(t, run_id=OWNER, redelivered=True),
     "cautious claim of another run": lambda t: claim_of(t, run_id="other", redelivered=True),
     "cautious claim of an old hand-out": lambda t: claim_of(t, run_id="stale", dispatch=1, redelivered=True),
+    "claim with a new lease": lambda t: claim_of(t, run_id=OWNER, lease_id="the next one"),
     "report": lambda t: report_of(t, run_id=OWNER),
     "report of another run": lambda t: report_of(t, run_id="other"),
     "report of an old hand-out": lambda t: report_of(t, run_id="stale", dispatch=1),
@@ -57,6 +58,7 @@ EVENTS: dict[str, Callable[[TaskRow], EngineEvent]] = {
     "loss": lambda t: loss_of(t, run_id=OWNER),
     "loss of another run": lambda t: loss_of(t, run_id="other"),
     "loss of an old hand-out": lambda t: loss_of(t, run_id="stale", dispatch=1),
+    "loss of an old lease": lambda t: loss_of(t, run_id=OWNER, lease_id="an old one"),
     "progress": lambda t: progress_of(t, 50, run_id=OWNER),
     "progress of another run": lambda t: progress_of(t, 50, run_id="other"),
     "progress of an old hand-out": lambda t: progress_of(t, 50, run_id="stale", dispatch=1),
@@ -66,6 +68,7 @@ EVENTS: dict[str, Callable[[TaskRow], EngineEvent]] = {
 # CANCELLED ("-": nothing at all changes), and after "/" what the node is told.
 TABLE = """
 claim                             | RUNNING    | -          | -/stop | -      | -      | -/stop
+claim with a new lease            | RUNNING    | RUNNING    | -/stop | -      | -      | -/stop
 claim of another run              | RUNNING    | -/stop     | -/stop | -/stop | -/stop | -/stop
 claim of an old hand-out          | -/stop     | -/stop     | -/stop | -/stop | -/stop | -/stop
 cautious claim                    | RUNNING/grant | -/grant | -/refuse | -    | -      | -/refuse
@@ -82,6 +85,7 @@ hand-back of another run          | SCHEDULED again/ack | -/ack | -/ack | -/ack 
 hand-back of an old hand-out      | -/ack      | -/ack      | -/ack | -/ack | -/ack | -/ack
 loss                              | -          | SCHEDULED again | - | -    | -      | -
 loss of another run               | -          | -          | -      | -      | -      | -
+loss of an old lease              | -          | -          | -      | -      | -      | -
 loss of an old hand-out           | -          | -          | -      | -      | -      | -
 progress                          | -          | RUNNING    | -      | -      | -      | -
 progress of another run           | -          | -          | -      | -      | -      | -
@@ -130,6 +134,16 @@ def test_events_of_a_task_that_is_gone_change_nothing() -> None:
     assert outcome.errors == [None] * len(events)
     assert {type(change).__name__ for changes in outcome.changes for change in changes} == {"TellNode"}
     assert (play.model.tasks, play.model.jobs) == ({}, {})
+
+
+def test_a_run_that_is_taken_up_keeps_its_task_when_the_lease_before_is_found_lost() -> None:
+    play = in_state("RUNNING")
+    before = play.task("t")
+    loss = loss_of(before)
+    play.handle(claim_of(before, node_id="n2", lease_id="new"), loss)
+    after = play.task("t")
+    assert (after.state, after.run_id, after.redelivered) == (TaskState.RUNNING, before.run_id, before.redelivered)
+    assert (after.node_id, after.lease_id, after.started_at) == ("n2", "new", before.started_at)
 
 
 def test_the_first_of_two_claims_wins() -> None:

@@ -128,6 +128,10 @@ class Installation(RuleBasedStateMachine):
             self.world.kill(node_id)
 
     @rule(node_id=st.sampled_from(NODES))
+    def a_worker_is_restarted_while_its_runs_go_on(self, node_id: str) -> None:
+        self.world.restart(node_id)
+
+    @rule(node_id=st.sampled_from(NODES))
     def a_worker_is_thought_dead(self, node_id: str) -> None:
         self.world.incarnations[node_id] += 1
         self.world.end_leases()

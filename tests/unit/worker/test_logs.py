@@ -14,7 +14,8 @@ from tork.errors import BrokerUnavailable
 from torkd.broker.messages import LogPrinted
 from torkd.runtime.stopping import StopReason, StopSignal
 from torkd.worker.flushing import LogFlusher
-from torkd.worker.logs import MAX_LINE_LENGTH, MAX_WAITING_LENGTH, PART_LENGTH, RunLog
+from torkd.worker.logs import MAX_WAITING_LENGTH, PART_LENGTH, RunLog
+from torkd.worker.streams import MAX_LINE_LENGTH
 
 NO_FLUSH = LogFlusher()
 """Never started: only what is large, or the end, makes parts."""

@@ -93,8 +93,8 @@ class PostgresUpkeep:
             ]
             events += [ChildrenDue(task_id=task, job_id=job, root_id=root) for task, job, root in unfolding.fetchall()]
             events += [
-                RunLost(task_id=task, job_id=job, root_id=root, dispatch=dispatch, run_id=run)
-                for task, job, root, dispatch, run in lost.fetchall()
+                RunLost(task_id=task, job_id=job, root_id=root, dispatch=dispatch, run_id=run, lease_id=lease)
+                for task, job, root, dispatch, run, lease in lost.fetchall()
             ]
         return events
 

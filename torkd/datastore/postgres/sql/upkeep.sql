@@ -35,7 +35,7 @@ ON CONFLICT DO NOTHING;
 
 -- name: lost_runs
 -- Runs whose lease has ended, or was not renewed while heartbeats were read without a gap for a whole lease.
-SELECT t.id, t.job_id, t.root_id, t.dispatch, t.run_id
+SELECT t.id, t.job_id, t.root_id, t.dispatch, t.run_id, t.lease_id
 FROM engine e CROSS JOIN leases l JOIN tasks t ON t.lease_id = l.id
 WHERE t.state = 'RUNNING'
   AND (l.ended
