@@ -66,14 +66,18 @@ class Engine:
         if self.is_private:
             self.datastore.forget_everything()
         self.broker.open()
-        self.coordinator.start()
+        self.coordinator.start(self.worker.prepare())
         self.worker.start()
 
     def drain(self, *, short: bool = False) -> None:
-        """Take no more tasks, give those that run their time, hand back what is left. Returns when that is done."""
+        """Take no more tasks, give those that run their time, hand back what is left. Returns when that is done.
+
+        A daemon that gives them no time means to be back: what can go on without it is left as it is.
+        """
         seconds = 0.0 if short else self.drain_seconds
+        leave = not short and not self.is_private and not self.drain_seconds
         log.info("draining: no more tasks are taken, %d running ones get %g s", self.worker.running_count, seconds)
-        self.worker.drain(seconds)
+        self.worker.drain(seconds, leave=leave)
         log.info("drained")
 
     def close(self) -> None:
