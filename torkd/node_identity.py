@@ -10,6 +10,8 @@ import fcntl
 import logging
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,21 @@ def claim_identity(data_directory: Path, role: str) -> NodeIdentity:
     except OSError as error:
         log.debug("node ids can't be kept in %s: %s", directory, error)
     return NodeIdentity(new_node_id(), None)
+
+
+@contextmanager
+def dead_nodes(data_directory: Path, role: str) -> Iterator[list[str]]:
+    """The stored ids of this role that no process uses. None can take them until the block is left."""
+    identities = []
+    try:
+        for path in sorted((data_directory / "nodes").glob(f"{role}-*")):
+            identity = _claim(path)
+            if identity is not None:
+                identities.append(identity)
+        yield [identity.node_id for identity in identities]
+    finally:
+        for identity in identities:
+            identity.release()
 
 
 def _claim(path: Path) -> NodeIdentity | None:

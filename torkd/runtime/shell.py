@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tork.errors import RuntimeFailure, TaskTimedOut
 from tork.task import AuxTask, TaskDefinition
+from torkd.runtime.failure_text import failure_text, step_title
 from torkd.runtime.guard import Guard
 from torkd.runtime.identity import Identity
 from torkd.runtime.process import Exit, TaskProcess
@@ -27,7 +28,6 @@ from torkd.runtime.work_area import WorkArea, reap_leftovers
 from torkd.runtime.work_directory import WorkDirectory, check_file_name
 
 UNCHANGED = "-"
-ERROR_LINES = 10
 _INHERITED = ("PATH", "HOME")
 
 
@@ -123,7 +123,7 @@ class ShellRuntime:
             if exit_.was_stopped:
                 raise run.stop.error()
             if exit_.code != 0:
-                raise RuntimeFailure(failure_text(exit_, step.title))
+                raise RuntimeFailure(_failure_text(exit_, step.title))
             return directory.read_result()
         finally:
             directory.leave()
@@ -182,15 +182,11 @@ def refuse_container_keys(definition: TaskDefinition) -> None:
             raise RuntimeFailure(f"{what} not supported on shell runtime")
 
 
-def failure_text(exit_: Exit, title: str) -> str:
-    """`exit code N: <last 10 log lines>`; a signal counts as 128 + its number, as shells say it, and is named."""
-    code = exit_.code
-    text = f"exit code {128 - code if code < 0 else code}"
-    if title:
-        text += f" ({title})"
-    details = [f"killed by {_signal_name(-code)}"] if code < 0 else []
-    details += exit_.tail.decode("utf-8", "replace").rstrip().splitlines()[-ERROR_LINES:]
-    return f"{text}: " + "\n".join(details) if details else text
+def _failure_text(exit_: Exit, title: str) -> str:
+    """A signal counts as 128 + its number, as shells say it, and is named."""
+    if exit_.code < 0:
+        return failure_text(128 - exit_.code, title, exit_.tail, [f"killed by {_signal_name(-exit_.code)}"])
+    return failure_text(exit_.code, title, exit_.tail)
 
 
 def _steps(run: TaskRun) -> list[_Step]:
@@ -203,8 +199,7 @@ def _steps(run: TaskRun) -> list[_Step]:
 
 
 def _aux_step(kind: str, task: AuxTask) -> _Step:
-    title = f"{kind} step '{task.name}'" if task.name else f"{kind} step"
-    return _Step(title, task, timeout_seconds(task.timeout))
+    return _Step(step_title(kind, task.name), task, timeout_seconds(task.timeout))
 
 
 def _report_progress(directory: WorkDirectory, report: Callable[[float], None]) -> None:

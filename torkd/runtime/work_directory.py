@@ -7,17 +7,21 @@ root while the script is not.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from tork.errors import RuntimeFailure
 from torkd.runtime.identity import Identity
+from torkd.runtime.plain_file import (
+    MAX_PROGRESS_SIZE,
+    MAX_RESULT_SIZE,
+    progress_number,
+    read_plain_file,
+    result_text,
+)
 from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.work_area import WorkArea, remove_tree
 
-MAX_RESULT_SIZE = 1024 * 1024
-_MAX_PROGRESS_SIZE = 64
 _OUTPUT, _PROGRESS, _SCRIPT = "stdout", "progress", "entrypoint"
 
 
@@ -46,20 +50,11 @@ class WorkDirectory:
 
     def read_result(self) -> str:
         """What the script wrote to its output, without NUL. Raises `RuntimeFailure` when it is too much."""
-        data, size = self._read(self.output, MAX_RESULT_SIZE)
-        if size > MAX_RESULT_SIZE:
-            raise RuntimeFailure(
-                f"the output is too large: {size} bytes in TORK_OUTPUT (right would be at most {MAX_RESULT_SIZE})"
-            )
-        return data.decode("utf-8", "replace").replace("\0", "")
+        return result_text(*self._read(self.output, MAX_RESULT_SIZE))
 
     def read_progress(self) -> float | None:
         """The progress the script told, None when it told none that is a number."""
-        data, _ = self._read(self.progress, _MAX_PROGRESS_SIZE)
-        try:
-            return float(data) if data.strip() else None
-        except ValueError:
-            return None
+        return progress_number(self._read(self.progress, MAX_PROGRESS_SIZE)[0])
 
     def leave(self) -> None:
         """The step has ended; nothing of it stays."""
@@ -103,19 +98,8 @@ class WorkDirectory:
         self._owner.give(path)
 
     def _read(self, path: str, limit: int) -> tuple[bytes, int]:
-        """At most `limit` bytes and the size; nothing for what is not a plain file of the script's user."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            return b"", 0
-        try:
-            status = os.fstat(fd)
-            is_foreign = self._owner.is_switch and not self._owner.owns(status)
-            if status.st_size == 0 or is_foreign or not stat.S_ISREG(status.st_mode):
-                return b"", 0
-            return os.read(fd, limit), status.st_size
-        finally:
-            os.close(fd)
+        """Nothing for what is not a plain file of the script's user."""
+        return read_plain_file(path, limit, lambda status: not self._owner.is_switch or self._owner.owns(status))
 
 
 def check_file_name(name: str) -> str:

@@ -22,6 +22,8 @@ class Differences:
     """A part of the text by which it says that a network is in use, if it does so without the status for that."""
     no_init: str = "docker-init"
     """A part of the text by which it says that it has no init process to give."""
+    missing_bind: str = "bind source path does not exist"
+    """A part of the text by which it says that it does not see a directory."""
     gives_gpus: bool = True
     """Whether it understands Docker's device requests."""
 
@@ -46,5 +48,6 @@ PODMAN = Differences(
     log_config={"Type": "k8s-file"},
     busy_network="is being used",
     no_init="container-init",
+    missing_bind="no such file or directory",
     gives_gpus=False,
 )

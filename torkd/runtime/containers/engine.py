@@ -163,11 +163,14 @@ class Engine(Protocol):
     def has_image(self, image: str) -> bool:
         """Whether the image of this reference is here."""
 
+    def image_id(self, image: str) -> str:
+        """What the engine calls the image that this reference leads to now; empty when it is not here."""
+
     def pull_image(self, image: str, credentials: Credentials | None) -> PullStream:
         """Fetch it; nothing happens until the stream is read."""
 
     def remove_image(self, image: str) -> None:
-        """Remove it by force. One that is not there counts as removed. Raises `ResourceBusy` while a container uses it."""
+        """Remove it. One that is not there counts as removed. Raises `ResourceBusy` while a container uses it."""
 
     def close(self) -> None:
         """Disconnect."""

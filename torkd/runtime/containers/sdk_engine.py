@@ -208,13 +208,16 @@ class SdkEngine:
 
     def has_image(self, image: str) -> bool:
         """Whether it is here."""
+        return bool(self.image_id(image))
+
+    def image_id(self, image: str) -> str:
+        """What it is called here."""
         try:
             with translated(self._title):
                 client: Any = self._connected()
-                client.inspect_image(image)
+                return str(client.inspect_image(image)["Id"])
         except ResourceMissing:
-            return False
-        return True
+            return ""
 
     def pull_image(self, image: str, credentials: Credentials | None) -> SdkPullStream:
         """Fetch it."""
@@ -224,10 +227,10 @@ class SdkEngine:
         return SdkPullStream(lambda: self._open("POST", "/images/create", params=asked, headers=headers), self._title)
 
     def remove_image(self, image: str) -> None:
-        """Remove it."""
+        """Remove it; not by force, with which Podman would remove the containers of others too, even running ones."""
         try:
             with translated(self._title):
-                self._connected().remove_image(image, force=True)
+                self._connected().remove_image(image)
         except ResourceMissing:
             pass
 

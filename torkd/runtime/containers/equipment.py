@@ -1,0 +1,61 @@
+"""What every run of the container runtime works with, and what was learned about the engine meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torkd.runtime.containers.differences import Differences
+from torkd.runtime.containers.engine import Engine, EngineError
+from torkd.runtime.containers.images import ImageStore
+from torkd.runtime.containers.mounts import MountRules
+from torkd.runtime.containers.networks import NetworkRules
+from torkd.runtime.containers.options import ContainerOptions
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class Equipment:
+    """One for all runs. What it learns only ever goes from more to less, so races cost a try at most."""
+
+    engine: Engine
+    differences: Differences
+    options: ContainerOptions
+    images: ImageStore
+    mount_rules: MountRules
+    network_rules: NetworkRules
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    has_init: bool = True
+    """Whether the engine has an init process for scripts: with one, a script gets TERM as it would outside."""
+    sees_our_directories: bool = True
+    """Whether directories of ours can be bound into containers."""
+
+    def check_directory(self, directory: Path) -> None:
+        """Look whether scripts could run from there at all."""
+        if self.sees_our_directories and os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0):
+            self._use_volumes(f"{directory} is mounted noexec")
+
+    def learn(self, error: EngineError, directory: Path) -> bool:
+        """Whether the error says something new about the engine, so that another try makes sense."""
+        text = str(error)
+        if self.has_init and self.differences.no_init in text:
+            _LOG.info("%s has no init process for scripts, they are process 1", self.engine.name)
+            self.has_init = False
+            return True
+        if self.sees_our_directories and str(directory) in text and self.differences.missing_bind in text:
+            self._use_volumes(text)
+            return True
+        return False
+
+    def refuse_directories(self, why: str) -> None:
+        """Copy files in and out from now on."""
+        if self.sees_our_directories:
+            self._use_volumes(why)
+
+    def _use_volumes(self, why: str) -> None:
+        self.sees_our_directories = False
+        _LOG.info("files are copied into containers and out of them, which is slower: %s", why)

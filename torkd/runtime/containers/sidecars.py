@@ -1,0 +1,120 @@
+"""The containers beside the main one: started and ready before it, gone after it, their logs in the task's all the while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from tork.errors import RuntimeFailure
+from tork.task import Probe, Sidecar
+from torkd.runtime.containers.container_config import LOCALHOST
+from torkd.runtime.containers.engine import EngineError
+from torkd.runtime.containers.probe import wait_until_ready
+from torkd.runtime.containers.step import Place, StepContainer
+from torkd.runtime.failure_text import failure_text
+
+SIDECAR = "sidecar-"
+"""How the names of their steps begin."""
+_PORT_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
+
+
+class Sidecars:
+    """Those of one task. `remove` them whatever happened."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._workdir = place.run.definition.workdir
+        self._containers: list[StepContainer] = []
+
+    def start(self) -> None:
+        """One after the other, each ready before the next. Raises `RuntimeFailure`."""
+        for index, sidecar in enumerate(self._place.run.definition.sidecars):
+            if self._place.run.stop.is_set():
+                raise self._place.run.stop.error()
+            container = self._container(index, sidecar)
+            self._containers.append(container)
+            with _explained("creating"):
+                container.create()
+            with _explained("starting"):
+                container.start()
+                if sidecar.probe is not None:
+                    self._await(container, sidecar.probe)
+
+    def take_up(self, names: set[str]) -> None:
+        """Watch those that a worker of before has started, by the names of their steps."""
+        for index, sidecar in enumerate(self._place.run.definition.sidecars):
+            container = self._container(index, sidecar)
+            if container.name in names:
+                self._containers.append(container)
+                container.take_up()
+
+    def leave(self) -> None:
+        """Watch them no more; they go on."""
+        for container in self._containers:
+            container.leave()
+
+    def remove(self) -> None:
+        """The main container has ended."""
+        while self._containers:
+            self._containers.pop().remove()
+
+    def _container(self, index: int, sidecar: Sidecar) -> StepContainer:
+        port = sidecar.probe.port if sidecar.probe is not None else None
+        return StepContainer(self._place, f"{SIDECAR}{index}", sidecar, published=port)
+
+    def _await(self, container: StepContainer, probe: Probe) -> None:
+        watch = container.watch
+        assert watch is not None
+
+        def exit_code() -> int | None:
+            return watch.ending.code if watch.ending is not None else None
+
+        try:
+            port = (
+                probe.port if self._place.networks.is_host else self._published_port(container, probe.port, exit_code)
+            )
+            wait_until_ready(
+                probe,
+                self._host(),
+                port,
+                log=self._place.run.log.stream(),
+                stop=self._place.run.stop,
+                exit_code=exit_code,
+            )
+        except RuntimeFailure as failure:
+            if (code := exit_code()) is None or self._place.run.stop.is_set():
+                raise
+            name = container.step.name or container.name
+            raise RuntimeFailure(
+                f"sidecar '{name}' ended before its probe passed: {failure_text(code, '', watch.tail)}"
+            ) from failure
+
+    def _published_port(self, container: StepContainer, port: int, exit_code: Callable[[], int | None]) -> int:
+        deadline = time.monotonic() + _PORT_SECONDS
+        while True:
+            found = self._place.equipment.engine.inspect_container(container.container).ports.get(port)
+            if found is not None:
+                return found
+            if time.monotonic() > deadline or exit_code() is not None:
+                raise RuntimeFailure(f"port {port} is not published")
+            time.sleep(_LOOK_SECONDS)
+
+    def _host(self) -> str:
+        """Where published ports are: on the engine's host."""
+        place = urlsplit(self._place.equipment.engine.place)
+        return place.hostname or LOCALHOST if place.scheme == "tcp" else LOCALHOST
+
+
+@contextmanager
+def _explained(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except EngineError as error:
+        raise type(error)(f"error {doing} sidecar container: {error}") from error
+    except RuntimeFailure as error:
+        if type(error) is not RuntimeFailure:
+            raise
+        raise RuntimeFailure(f"error {doing} sidecar container: {error}") from error

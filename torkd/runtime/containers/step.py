@@ -1,0 +1,233 @@
+"""One step of a task as a container: made, started, watched, and gone again with its `/tork`."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tork.errors import RuntimeFailure
+from tork.task import AuxTask, TaskDefinition
+from torkd.runtime.containers.alias import slug
+from torkd.runtime.containers.archive import archive_of
+from torkd.runtime.containers.command import FILES_DIRECTORY, effective_command, working_directory
+from torkd.runtime.containers.container_config import Share, container_config
+from torkd.runtime.containers.credentials import find_credentials
+from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
+from torkd.runtime.containers.equipment import Equipment
+from torkd.runtime.containers.images import Verification
+from torkd.runtime.containers.networks import Attachment, Networks
+from torkd.runtime.containers.reference import parse_reference
+from torkd.runtime.containers.tork_place import BoundPlace, TorkPlace, VolumePlace
+from torkd.runtime.containers.watch import Watch
+from torkd.runtime.protocol import LogSink, TaskRun
+from torkd.runtime.work_directory import check_file_name
+
+_TRIES = 4
+"""How often a container is made anew because something was learned about the engine."""
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a step belongs: its run, and what it shares with the run's other steps."""
+
+    run: TaskRun
+    directory: Path
+    share: Share
+    networks: Networks
+    equipment: Equipment
+
+
+class StepContainer:
+    """`create`, `start`, and `remove` whatever happened; or `take_up` one that runs."""
+
+    def __init__(
+        self,
+        place: Place,
+        name: str,
+        step: TaskDefinition | AuxTask,
+        *,
+        workdir: str = "",
+        published: int | None = None,
+    ) -> None:
+        self.name = name
+        self.step = step
+        self.container = f"torkd-{place.run.run_id}-{name}"
+        self._place, self._equipment = place, place.equipment
+        self._workdir, self._published = workdir, published
+        self.tork: TorkPlace | None = None
+        self.watch: Watch | None = None
+        self._use = ExitStack()
+        """Holds the image while the container is there."""
+
+    def create(self) -> None:
+        """Make it, not started, with all that goes in. Raises `RuntimeFailure`."""
+        self._hold_image()
+        self._ensure_image()
+        for _ in range(_TRIES):
+            try:
+                self._create()
+                return
+            except EngineError as error:
+                if not self._is_worth_another_try(error):
+                    raise self._place.networks.explain(error, self._equipment.engine) from error
+            self._remove()
+        raise RuntimeFailure(f"container {self.container} can't be made")
+
+    def start(self) -> None:
+        """Start and watch it. Raises `RuntimeFailure`."""
+        try:
+            self._equipment.engine.start_container(self.container)
+        except EngineError as error:
+            if not self._equipment.learn(error, self._place.directory):
+                raise self._place.networks.explain(error, self._equipment.engine) from error
+            self._remove()
+            self.create()
+            self._equipment.engine.start_container(self.container)
+        self._watch()
+
+    def take_up(self) -> None:
+        """Watch a container that a worker of before has started."""
+        self._hold_image()
+        bound = self._place.directory / self.name
+        self.tork = BoundPlace(bound) if bound.is_dir() else self._volume_place()
+        self._watch()
+
+    def read_result(self) -> str:
+        """What it wrote to its output."""
+        assert self.tork is not None
+        return self.tork.read_result()
+
+    def read_progress(self) -> float | None:
+        """The progress it told; None when it can't be read now."""
+        try:
+            return self.tork.read_progress() if self.tork is not None else None
+        except EngineError as error:
+            _LOG.debug("no progress of %s: %s", self.container, error)
+            return None
+
+    def stop(self, grace_seconds: float) -> None:
+        """End it: asked first, killed after the grace. What it printed until then is in the log."""
+        try:
+            self._equipment.engine.stop_container(self.container, grace_seconds)
+        except EngineError as error:
+            _LOG.warning("%s could not be stopped: %s", self.container, error)
+            return
+        if self.watch is not None:
+            self.watch.wait(self._equipment.options.patience_seconds)
+
+    def leave(self) -> None:
+        """Watch it no more; it goes on."""
+        if self.watch is not None:
+            self.watch.abandon()
+            self.watch.wait(self._equipment.options.patience_seconds)
+
+    def remove(self) -> None:
+        """Nothing of it stays. What the engine can't remove now is left to the reaper."""
+        try:
+            self._remove()
+        finally:
+            self._use.close()
+
+    def _remove(self) -> None:
+        if self.watch is not None and not self.watch.is_over:
+            self.watch.abandon()
+        try:
+            self._equipment.engine.remove_container(self.container)
+        except EngineError as error:
+            _LOG.warning("container %s is left to the reaper: %s", self.container, error)
+        if self.watch is not None:
+            self.watch.wait(self._equipment.options.patience_seconds)
+        if self.tork is not None:
+            self.tork.remove()
+            self.tork = None
+
+    def _create(self) -> None:
+        engine = self._equipment.engine
+        self.tork = tork = self._tork_place()
+        command = effective_command(self.step)
+        files = {check_file_name(name): content.encode("utf-8", "replace") for name, content in self.step.files.items()}
+        directory = working_directory(self.step, self._workdir)
+        is_default = directory == FILES_DIRECTORY
+        tork.make(self.step.run if command.needs_script else None, files if is_default else {})
+        attachment = self._attachment()
+        config = container_config(
+            self.step,
+            self.name,
+            self._place.share,
+            tork=tork.mount,
+            workdir=self._workdir,
+            attachment=attachment,
+            published=None if self._place.networks.is_host else self._published,
+            with_init=self._equipment.has_init,
+        )
+        engine.create_container(self.container, config)
+        tork.fill()
+        if files and not is_default and directory is not None:
+            entries = {str(PurePosixPath(directory, name)): (content, 0o444) for name, content in files.items()}
+            engine.put_archive(self.container, "/", archive_of(entries))
+        for network, aliases in attachment.connections:
+            engine.connect_network(network, self.container, aliases)
+
+    def _hold_image(self) -> None:
+        self._use.enter_context(self._equipment.images.use(self.step.image))
+
+    def _ensure_image(self) -> None:
+        step, equipment = self.step, self._equipment
+        reference = parse_reference(step.image)
+        equipment.images.ensure(
+            step.image,
+            lambda: find_credentials(
+                reference,
+                step.registry,
+                equipment.options.credentials_file,
+                environ=equipment.environ,
+                stop=self._place.run.stop,
+            ),
+            self._place.run.log,
+            self._place.run.stop,
+            verification=self._verification(),
+        )
+
+    def _verification(self) -> Verification | None:
+        if not self._equipment.options.image_verify:
+            return None
+        return Verification(name=f"{self.container}-verify", labels=self._place.run.labels)
+
+    def _is_worth_another_try(self, error: EngineError) -> bool:
+        if isinstance(error, EngineUnavailable):
+            return False
+        if self._equipment.learn(error, self._place.directory):
+            return True
+        if isinstance(error, ResourceMissing) and self._equipment.images.forget(self.step.image):
+            self._ensure_image()
+            return True
+        return False
+
+    def _tork_place(self) -> BoundPlace | VolumePlace:
+        if self._equipment.sees_our_directories:
+            return BoundPlace(self._place.directory / self.name)
+        return self._volume_place()
+
+    def _volume_place(self) -> VolumePlace:
+        run = self._place.run
+        return VolumePlace(
+            self._equipment.engine, f"torkd-{run.run_id}-tork-{self.name}", container=self.container, labels=run.labels
+        )
+
+    def _attachment(self) -> Attachment:
+        return self._place.networks.attach(slug(self.step.name))
+
+    def _watch(self) -> None:
+        def sink(stream: str) -> LogSink:
+            return self._place.run.log.stream(f"{self.name}/{stream}")
+
+        self.watch = Watch(
+            self._equipment.engine,
+            self.container,
+            sink,
+            patience_seconds=self._equipment.options.patience_seconds,
+        )

@@ -1,0 +1,165 @@
+"""Watching one container: its log into the task's, to the last byte, and how it ended.
+
+The end is known only when the log is drained. An engine that goes away for a moment is waited for: the log is then read again
+from its beginning and what was seen already is passed over, so nothing is lost or repeated.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torkd.runtime.containers.engine import ContainerState, Engine, EngineError, EngineUnavailable, LogStream, Standing
+from torkd.runtime.process import CUT_SIZE, TAIL_SIZE
+from torkd.runtime.protocol import LogSink
+
+_LOOK_SECONDS = 0.25
+_KILLED = 137
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ending:
+    """How a container ended."""
+
+    code: int
+    ran_out_of_memory: bool = False
+    was_interrupted: bool = False
+    """Whether the engine was away meanwhile: then the code may be the engine's doing."""
+
+
+class Watch:
+    """A thread that reads a started container's log until it has ended. `sink` makes the sink of a stream."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        container: str,
+        sink: Callable[[str], LogSink],
+        *,
+        patience_seconds: float,
+    ) -> None:
+        self._engine, self._container = engine, container
+        self._sinks = {stream: sink(stream) for stream in ("stdout", "stderr")}
+        self._taken = {stream: sink.position for stream, sink in self._sinks.items()}
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._tail = bytearray()
+        self._is_cut = False
+        self._stream: LogStream | None = None
+        self._abandoned = False
+        self._was_interrupted = False
+        self._over = threading.Event()
+        self.ending: Ending | None = None
+        """Once it is over, unless the engine was lost."""
+        self.error: EngineError | None = None
+        """Why nothing is known of its end."""
+        self._thread = threading.Thread(target=self._watch, name="container-watch", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its end, or the loss of the engine, is known."""
+        return self._over.is_set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it is over; False after so many seconds."""
+        return self._over.wait(seconds)
+
+    def call_at_end(self, callback: Callable[[], None]) -> None:
+        """Call it, from another thread, once it is over; at once if it is."""
+        with self._lock:
+            if not self.is_over:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def abandon(self) -> None:
+        """Read no more, whatever the container does."""
+        self._abandoned = True
+        if self._stream is not None:
+            self._stream.close()
+
+    @property
+    def tail(self) -> bytes:
+        """The end of what it printed, both streams as they came."""
+        if not self._is_cut:
+            return bytes(self._tail)
+        # The first line is torn, and a torn secret could not be hidden.
+        _, newline, rest = bytes(self._tail[-TAIL_SIZE:]).partition(b"\n")
+        return rest if newline else bytes(self._tail[-TAIL_SIZE:])[CUT_SIZE:]
+
+    def _watch(self) -> None:
+        try:
+            self._see_to_the_end()
+        except EngineError as error:
+            self.error = error
+        except BaseException as error:
+            self.error = EngineError(f"the log could not be taken: {error}")
+            raise
+        finally:
+            for sink in self._sinks.values():
+                sink.close()
+            with self._lock:
+                self._over.set()
+            for callback in self._callbacks:
+                callback()
+
+    def _see_to_the_end(self) -> None:
+        while not self._is_abandoned():
+            try:
+                self._read_log()
+                if self._is_abandoned():
+                    return
+                code = self._engine.wait_container(self._container)
+                is_killed = code == _KILLED
+                state = self._engine.inspect_container(self._container) if is_killed else None
+                self.ending = Ending(
+                    code=code,
+                    ran_out_of_memory=state is not None and state.ran_out_of_memory,
+                    was_interrupted=self._was_interrupted,
+                )
+                return
+            except EngineUnavailable as error:
+                self._was_interrupted = True
+                self._await_engine(error)
+
+    def _is_abandoned(self) -> bool:
+        return self._abandoned
+
+    def _read_log(self) -> None:
+        self._stream = stream = self._engine.follow_log(self._container)
+        seen = dict.fromkeys(self._taken, 0)
+        try:
+            for name, data in stream:
+                start = seen[name]
+                seen[name] += len(data)
+                if seen[name] > self._taken[name]:
+                    self._take(name, data[max(self._taken[name] - start, 0) :])
+        finally:
+            stream.close()
+
+    def _take(self, name: str, data: bytes) -> None:
+        self._taken[name] += len(data)
+        self._tail += data
+        if len(self._tail) > 4 * TAIL_SIZE:
+            del self._tail[:-TAIL_SIZE]
+            self._is_cut = True
+        self._sinks[name].write(data)
+
+    def _await_engine(self, error: EngineUnavailable) -> None:
+        """Wait until the engine can say what became of the container."""
+        deadline = time.monotonic() + self._patience_seconds
+        while not self._is_abandoned():
+            try:
+                state: ContainerState = self._engine.inspect_container(self._container)
+            except EngineUnavailable:
+                if time.monotonic() > deadline:
+                    raise error from None
+                time.sleep(_LOOK_SECONDS)
+            else:
+                if state.standing is Standing.CREATED:
+                    raise error
+                return
