@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from tork.errors import StartError
+from tork.task import Mount
 from torkd import extensions
 from torkd.broker.memory import MemoryBroker
 from torkd.extensions import Extensions
 from torkd.runtime.fake import FakeRuntime
+from torkd.runtime.protocol import TaskRun
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
@@ -32,6 +36,46 @@ def test_a_component_is_found_by_its_name() -> None:
     assert isinstance(known.runtimes["noop"]({}), FakeRuntime)
     assert isinstance(known.brokers["mine"]({}), MemoryBroker)
     assert known.datastores == {}
+
+
+class NoMounter:
+    """Gives the mount back; `section` is what it was made from."""
+
+    def __init__(self, section: Mapping[str, Any]) -> None:
+        self.section = section
+
+    def mount(self, mount: Mount, run: TaskRun) -> Mount:
+        return mount
+
+    def unmount(self, mounted: Mount, run: TaskRun) -> None:
+        """Nothing was made."""
+
+
+def test_a_mounter_belongs_to_its_runtime_and_gets_its_section() -> None:
+    known = Extensions()
+    known.register_mounter("docker", "nfs", NoMounter)
+    known.register_mounter("docker", "s3", NoMounter)
+    known.register_mounter("podman", "smb", NoMounter)
+    mounters = known.make_mounters("docker", {"mounter.nfs": {"server": "a"}, "broker.nfs": {"x": 1}})
+    assert {name: vars(mounter) for name, mounter in mounters.items()} == {
+        "nfs": {"section": {"server": "a"}},
+        "s3": {"section": {}},
+    }
+
+
+@pytest.mark.parametrize("built_in", ["volume", "bind", "tmpfs"])
+def test_a_built_in_type_of_mounts_stays_what_it_is(built_in: str) -> None:
+    with pytest.raises(
+        StartError, match=rf"^a mounter of type '{built_in}' can't be registered: that type is built in"
+    ):
+        Extensions().register_mounter("docker", built_in, NoMounter)
+
+
+def test_a_mounter_that_can_not_be_made_is_named() -> None:
+    known = Extensions()
+    known.register_mounter("docker", "nfs", lambda section: NoMounter({"server": section["server"]}))
+    with pytest.raises(StartError, match=r"^the mounter of type 'nfs' can't be made: 'server'$"):
+        known.make_mounters("docker", {})
 
 
 def test_installed_plugins_register_what_they_have(monkeypatch: pytest.MonkeyPatch) -> None:
