@@ -37,6 +37,12 @@ def check_memory(text: str) -> None:
         raise ValueError("not an amount of memory (right would be such as '512m' or '1g')")
 
 
+def check_absolute_path(text: str) -> None:
+    """A path from the root on."""
+    if not text.startswith("/"):
+        raise ValueError("not an absolute path (right would be such as '/srv/data')")
+
+
 def check_timeout(text: str) -> None:
     """A duration above zero, as a task's `timeout` takes it."""
     try:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torkd.settings.kinds import is_plain_number, refuse_choice, short_duration
+from torkd.settings.kinds import TRUE_TEXTS, is_plain_number, refuse_choice, short_duration
 from torkd.settings.origins import Raw
 from torkd.settings.sections.coordinator import COORDINATOR_QUEUES
 
@@ -37,6 +37,9 @@ def find_conflicts(values: Mapping[str, Any], registered: Registered) -> Iterato
 def find_oddities(raws: Mapping[str, Raw], durations: Collection[str]) -> Iterator[tuple[str, str]]:
     """Values that are legal but hardly meant: each as the key and a sentence for a warning."""
     durable = raws.get("broker.rabbitmq.durable.queues")
+    binds, sources = raws.get("mounts.bind.allowed"), raws.get("mounts.bind.sources")
+    if binds and str(binds.value) in TRUE_TEXTS and (sources is None or not sources.value):
+        yield "mounts.bind.allowed", "no path can be mounted: mounts.bind.sources, the list of those that may, is empty"
     if durable and str(durable.value).lower() in {"false", "f", "0"}:
         yield "broker.rabbitmq.durable.queues", "false is ignored: queues are always durable"
     for key in durations:

@@ -22,8 +22,11 @@ Plain: TypeAlias = "str | int | bool | list[str] | dict[str, int]"
 
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _MAX_INTEGER = 2**63 - 1
-_TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
+TRUE_TEXTS = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"0", "f", "F", "false", "FALSE", "False"})
+NEVER = timedelta.max
+"""The length of a duration that was written as `never`; longer than any other. Compare with it, don't add to it."""
+_NEVER_TEXT = "never"
 
 
 class Secret(Enum):
@@ -66,8 +69,8 @@ class Flag(Kind):
     def read(self, raw: object) -> bool:
         if isinstance(raw, bool):
             return raw
-        if isinstance(raw, str) and raw in _TRUE | _FALSE:
-            return raw in _TRUE
+        if isinstance(raw, str) and raw in TRUE_TEXTS | _FALSE:
+            return raw in TRUE_TEXTS
         raise ValueError("not a boolean (right would be true or false)")
 
     def write(self, value: bool) -> Plain:
@@ -103,18 +106,23 @@ class Duration(Kind):
 
     name = "duration"
     least: timedelta = timedelta()
+    may_be_never: bool = False
+    # whether the word `never` is taken, too
 
     def read(self, raw: object) -> timedelta:
+        if self.may_be_never and raw == _NEVER_TEXT:
+            return NEVER
         nanoseconds = _nanoseconds(raw)
         if nanoseconds is None:
-            raise ValueError("not a duration (right would be such as '30s', '5m' or '1h30m')")
+            right = "'30s', '1h30m', or 'never'" if self.may_be_never else "'30s', '5m' or '1h30m'"
+            raise ValueError(f"not a duration (right would be such as {right})")
         length = timedelta(microseconds=nanoseconds // 1000)
         if length < self.least:
             raise ValueError(f"too short (right would be at least {short_duration(self.least)})")
         return length
 
     def write(self, value: timedelta) -> Plain:
-        return short_duration(value)
+        return _NEVER_TEXT if value == NEVER else short_duration(value)
 
 
 @dataclass(frozen=True, kw_only=True)

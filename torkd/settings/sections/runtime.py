@@ -19,24 +19,31 @@ class Shell(Section, frozen=True, kw_only=True):
     gid: Annotated[str, Text(means="numeric group id that tasks run as; `-`: the worker's", check=check_user_id)] = "-"
 
 
-class Docker(Section, frozen=True, kw_only=True):
-    """`[runtime.docker]`"""
+class ContainerEngine(Section, frozen=True, kw_only=True):
+    """`[runtime.docker]` and `[runtime.podman]`"""
 
     config: Annotated[Path, FilePath(means="docker's `config.json`, for registry credentials")] = Path(
         "~/.docker/config.json"
     )
     privileged: Annotated[bool, Flag(means="run every container privileged")] = False
     image_ttl: Annotated[
-        timedelta, Duration(key="image.ttl", means="time since its last use after which an image is removed")
+        timedelta,
+        Duration(
+            key="image.ttl",
+            means="time since its last use after which an image is removed; `never`: none is",
+            may_be_never=True,
+        ),
     ] = timedelta(hours=72)
     image_verify: Annotated[bool, Flag(key="image.verify", means="check an image after pulling it")] = False
-
-
-class Podman(Section, frozen=True, kw_only=True):
-    """`[runtime.podman]`"""
-
-    privileged: Annotated[bool, Flag(means="run every container privileged")] = False
+    image_keep: Annotated[
+        tuple[str, ...],
+        Texts(key="image.keep", means="images that are never removed, with `*` as a wildcard, such as `alpine:*`"),
+    ] = ()
     host_network: Annotated[bool, Flag(key="host.network", means="whether tasks may use `networks: [host]`")] = False
+    networks: Annotated[
+        tuple[str, ...],
+        Texts(means="networks that tasks may name, beside `bridge`, `none` and what `host.network` allows; empty: any"),
+    ] = ()
 
 
 class Runtime(Section, frozen=True, kw_only=True):
@@ -50,5 +57,5 @@ class Runtime(Section, frozen=True, kw_only=True):
         ),
     ] = "docker"
     shell: Shell = Shell()
-    docker: Docker = Docker()
-    podman: Podman = Podman()
+    docker: ContainerEngine = ContainerEngine()
+    podman: ContainerEngine = ContainerEngine()

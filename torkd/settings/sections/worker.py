@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import field
 
 from torkd.settings.addresses import check_address
-from torkd.settings.checks import check_cpus, check_memory, check_timeout
+from torkd.settings.checks import check_absolute_path, check_cpus, check_memory, check_timeout
 from torkd.settings.kinds import Duration, FilePath, Flag, Numbers, Size, Text, Texts
 from torkd.settings.sections.section import Section
 
@@ -62,7 +62,11 @@ class Mounts(Section, frozen=True, kw_only=True):
     bind_allowed: Annotated[bool, Flag(key="bind.allowed", means="whether tasks may mount paths of the worker")] = False
     bind_sources: Annotated[
         tuple[str, ...],
-        Texts(key="bind.sources", means="paths that may be mounted, with all below them; none when empty"),
+        Texts(
+            key="bind.sources",
+            means="paths that may be mounted, with all below them; none when empty",
+            check=check_absolute_path,
+        ),
     ] = ()
     temp_dir: Annotated[Path, FilePath(key="temp.dir", means="where temporary work directories are made")] = Path(
         "/tmp"  # noqa: S108 -- the documented default; directories in it are made with mkdtemp
