@@ -12,6 +12,7 @@ import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torkd
 from tork.errors import StartError, TorkError
@@ -20,6 +21,7 @@ from torkd.api.options import api_options, unsupported_sentence, unsupported_set
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.protocol import Broker
+from torkd.container_wiring import DOCKER, PODMAN, ContainerPlace, container_place, make_containers
 from torkd.coordinator.coordinator import Coordinator, utc_now
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.datastore.postgres.datastore import PostgresDatastore
@@ -28,7 +30,7 @@ from torkd.datastore.protocol import Datastore
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
-from torkd.runtime.auto import AutoRuntime, NoContainers
+from torkd.runtime.auto import AutoRuntime
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.shell import ShellOptions, ShellRuntime
 from torkd.settings import Settings
@@ -135,16 +137,18 @@ def make_broker(settings: Settings, extensions: Extensions) -> Broker:
     return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
 
 
-def make_runtime(settings: Settings, extensions: Extensions, runtime_type: str, node_id: str) -> Runtime:
+def make_runtime(
+    settings: Settings, extensions: Extensions, runtime_type: str, place: ContainerPlace, environ: Mapping[str, str]
+) -> Runtime:
     """The runtime of this type."""
     make = extensions.runtimes.get(runtime_type)
     if make is not None:
         return make(settings.custom.get(f"runtime.{runtime_type}", {}))
-    if runtime_type in {"docker", "podman"}:
-        return NoContainers(runtime_type)
+    if runtime_type in {DOCKER, PODMAN}:
+        return make_containers(settings, extensions, runtime_type, place, environ)
     shell = ShellRuntime(
         ShellOptions(
-            node_id=node_id,
+            node_id=place.node_id,
             command=settings.runtime.shell.cmd,
             uid=settings.runtime.shell.uid,
             gid=settings.runtime.shell.gid,
@@ -152,7 +156,9 @@ def make_runtime(settings: Settings, extensions: Extensions, runtime_type: str, 
             grace_seconds=settings.worker.grace.total_seconds(),
         )
     )
-    return AutoRuntime(shell, NoContainers(runtime_type)) if runtime_type == "auto" else shell
+    if runtime_type != "auto":
+        return shell
+    return AutoRuntime(shell, make_containers(settings, extensions, runtime_type, place, environ))
 
 
 def make_engine(
@@ -170,14 +176,17 @@ def make_engine(
     worker_identity = claim_identity(settings.data.dir, "worker")
     datastore = make_datastore(settings, extensions, dsn)
     broker = make_broker(settings, extensions)
-    runtime = make_runtime(settings, extensions, runtime_type, worker_identity.node_id)
+    place = container_place(settings, worker_identity.node_id)
+    if is_private:
+        place.forget_runs()
+    runtime = make_runtime(settings, extensions, runtime_type, place, environ)
     coordinator = Coordinator(
         datastore, broker, _coordinator_options(settings, coordinator_identity.node_id, port), new_id=new_id
     )
     worker = Worker(
         broker,
         runtime,
-        _worker_options(settings, worker_identity.node_id),
+        _worker_options(settings, worker_identity.node_id, place.of_node),
         now=utc_now,
         new_id=new_id,
         environ=environ,
@@ -229,11 +238,12 @@ def _coordinator_options(settings: Settings, node_id: str, port: int) -> Coordin
     )
 
 
-def _worker_options(settings: Settings, node_id: str) -> WorkerOptions:
+def _worker_options(settings: Settings, node_id: str, runs_directory: Path) -> WorkerOptions:
     worker = settings.worker
     return WorkerOptions(
         node_id=node_id,
         name=worker.name,
+        runs_directory=runs_directory,
         hostname=socket.gethostname(),
         version=torkd.__version__,
         queues=worker.queues,

@@ -66,7 +66,7 @@ class PodmanService:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd="/",
+                cwd=self._socket.parent,  # its monitors leave a file named oom where they are
                 start_new_session=True,
             )
         _LOG.info("started podman's service at %s", self.place)
