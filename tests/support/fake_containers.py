@@ -38,6 +38,8 @@ class Remote:
     """Without exactly these it is refused; None: anybody may have it."""
     held: bool = False
     """Whether a pull says all its news, and then waits for `FakeEngine.release`."""
+    content: str = ""
+    """What is in it: images with the same content have the same id."""
     error: str = ""
     """Why the pull fails after its news, if it does."""
 

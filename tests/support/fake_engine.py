@@ -47,7 +47,8 @@ class FakeEngine(Interruptible):
         self.containers: dict[str, FakeContainer] = {}
         self.volumes: dict[str, FakeVolume] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
-        self.images = {full_name(image) for image in images}
+        self.images = {full_name(image): f"sha256:{full_name(image)}" for image in images}
+        """By full name, what the engine calls them."""
         self.remote: dict[str, Remote] = {}
         """What can be pulled, by the name it is pulled by."""
         self.behaviours: dict[str, Behaviour] = {}
@@ -276,6 +277,12 @@ class FakeEngine(Interruptible):
         with self.changed:
             return full_name(image) in self.images
 
+    @counted
+    def image_id(self, image: str) -> str:
+        """What it is called here."""
+        with self.changed:
+            return self.images.get(full_name(image), "")
+
     def pull_image(self, image: str, credentials: Credentials | None) -> FakePullStream:
         """Fetch it. Counted here; made to fail when the stream is read."""
         return FakePullStream(self, self.note("pull_image", (image, credentials)), self.remote.get(image), self.images)
@@ -287,7 +294,7 @@ class FakeEngine(Interruptible):
             for container in self.containers.values():
                 if full_name(container.config["Image"]) == full_name(image):
                     raise ResourceBusy(f"image {image} is being used by container {container.id}")
-            self.images.discard(full_name(image))
+            self.images.pop(full_name(image), None)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -41,7 +41,7 @@ class FakeLogStream:
 class FakePullStream:
     """The news of a pull."""
 
-    def __init__(self, engine: Interruptible, call: Call, remote: Remote | None, images: set[str]) -> None:
+    def __init__(self, engine: Interruptible, call: Call, remote: Remote | None, images: dict[str, str]) -> None:
         self._engine, self._call, self._remote, self._images = engine, call, remote, images
         self._image, self._credentials = call.arguments
         self._is_closed = False
@@ -58,7 +58,7 @@ class FakePullStream:
                 return
             if remote.error:
                 raise EngineError(remote.error)
-            self._images.add(full_name(self._image))
+            self._images[full_name(self._image)] = f"sha256:{remote.content or full_name(self._image)}"
         self._engine.meet(self._call, after=True)
 
     def close(self) -> None:
