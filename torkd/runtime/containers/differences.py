@@ -18,8 +18,8 @@ class Differences:
     """What to do when it does not answer."""
     log_config: Mapping[str, Any]
     """A log that the engine keeps whole, whatever the defaults of its host: it is read again after a restart."""
-    busy_network: str = ""
-    """A part of the text by which it says that a network is in use, if it does so without the status for that."""
+    busy_network: tuple[str, ...] = ()
+    """Parts of the texts by which it says, without the status for that, that a network is in use or its name taken."""
     no_init: str = "docker-init"
     """A part of the text by which it says that it has no init process to give."""
     missing_bind: str = "bind source path does not exist"
@@ -29,7 +29,7 @@ class Differences:
 
     def network_error(self, error: EngineError) -> EngineError:
         """The error as Docker would have told it."""
-        is_busy = self.busy_network and self.busy_network in str(error)
+        is_busy = any(words in str(error) for words in self.busy_network)
         return ResourceBusy(str(error)) if is_busy else error
 
 
@@ -40,13 +40,13 @@ DOCKER = Differences(
         "Type": "json-file",
         "Config": {"max-size": "1000g", "max-file": "1", "compress": "false", "mode": "blocking"},
     },
-    busy_network="has active endpoints",
+    busy_network=("has active endpoints",),
 )
 PODMAN = Differences(
     name="Podman",
     advice="right would be Podman installed, or its socket in CONTAINER_HOST",
     log_config={"Type": "k8s-file"},
-    busy_network="is being used",
+    busy_network=("is being used", "network already exists"),
     no_init="container-init",
     missing_bind="no such file or directory",
     gives_gpus=False,

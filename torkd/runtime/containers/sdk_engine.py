@@ -170,8 +170,11 @@ class SdkEngine:
 
     def create_network(self, name: str, *, labels: Mapping[str, str]) -> None:
         """Make it; names are ours alone, so Docker is asked to refuse a second one."""
-        with translated(self._title):
-            self._connected().create_network(name, driver="bridge", labels=dict(labels), check_duplicate=True)
+        try:
+            with translated(self._title):
+                self._connected().create_network(name, driver="bridge", labels=dict(labels), check_duplicate=True)
+        except EngineError as error:
+            raise self.differences.network_error(error) from error
 
     def remove_network(self, name: str) -> None:
         """Remove it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from tork.errors import RuntimeFailure
@@ -76,14 +76,9 @@ class Sidecars:
             port = (
                 probe.port if self._place.networks.is_host else self._published_port(container, probe.port, exit_code)
             )
-            wait_until_ready(
-                probe,
-                self._host(),
-                port,
-                log=self._place.run.log.stream(),
-                stop=self._place.run.stop,
-                exit_code=exit_code,
-            )
+            stop = self._place.run.stop
+            with closing(self._place.run.log.stream()) as log:
+                wait_until_ready(probe, self._host(), port, log=log, stop=stop, exit_code=exit_code)
         except RuntimeFailure as failure:
             if (code := exit_code()) is None or self._place.run.stop.is_set():
                 raise
