@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 
 from tork.durations import parse_nanoseconds
-from tork.errors import DurationError
+from tork.errors import DurationError, RuntimeFailure
+from torkd.runtime.containers.quantities import memory_bytes, nano_cpus
 
-_CPUS = re.compile(r"(\d{1,9}\.?\d{0,9}|\.\d{1,9})(/\d{1,9})?", re.ASCII)
-_MEMORY = re.compile(r"\d{1,15}(\.\d{1,9})? ?[bkmgtp]?(i?b)?", re.ASCII | re.IGNORECASE)
 _USER_ID = re.compile(r"-|\d{1,10}", re.ASCII)
 
 
@@ -27,14 +26,18 @@ def check_user_id(text: str) -> None:
 
 def check_cpus(text: str) -> None:
     """Processors as a task's `limits.cpus` takes them."""
-    if not _CPUS.fullmatch(text):
-        raise ValueError("not a number of processors (right would be such as '1', '.5' or '1/2')")
+    try:
+        nano_cpus(text)
+    except RuntimeFailure as failure:
+        raise ValueError("not a number of processors (right would be such as '1', '.5' or '1/2')") from failure
 
 
 def check_memory(text: str) -> None:
     """Memory as a task's `limits.memory` takes it."""
-    if not _MEMORY.fullmatch(text):
-        raise ValueError("not an amount of memory (right would be such as '512m' or '1g')")
+    try:
+        memory_bytes(text)
+    except RuntimeFailure as failure:
+        raise ValueError("not an amount of memory (right would be such as '512m' or '1g')") from failure
 
 
 def check_absolute_path(text: str) -> None:
