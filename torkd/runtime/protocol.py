@@ -99,7 +99,8 @@ class Runtime(Protocol):
     def resumable(self) -> Collection[str]:
         """The ids of this node's runs of which something is still there and that `run` can take up again.
 
-        Asked once, before the first run. May take a while; raises `RuntimeFailure` when it can't be known now.
+        Asked at the start of every worker: before the first run when runs were kept, and else without waiting for the answer.
+        May take a while; raises `RuntimeFailure` when it can't be known now.
         """
 
     def check_health(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Collection
 
@@ -20,10 +21,12 @@ _LOG = logging.getLogger(__name__)
 def runs_to_take_up(kept_runs: KeptRuns, runtime: Runtime, patience_seconds: float) -> list[Run]:
     """Those runs. What is kept of others is removed: nothing of them is there any more, or nobody can say."""
     found = kept_runs.load()
-    if not found:
-        return []
-    begun = any(kept.outcome is None for kept in found)
-    alive = _ask(runtime, patience_seconds) if begun else ()
+    if any(kept.outcome is None for kept in found):
+        alive = _ask(runtime, patience_seconds)
+    else:
+        # Nothing depends on the answer. But it is when it is asked that a runtime looks for what was left over.
+        threading.Thread(target=_ask, args=(runtime, 0.0), name="worker-leftovers", daemon=True).start()
+        alive = ()
     taken_up = []
     for kept in found:
         run_id = kept.record.run_id
@@ -45,10 +48,10 @@ def _ask(runtime: Runtime, patience_seconds: float) -> Collection[str]:
             return frozenset(runtime.resumable())
         except RuntimeFailure as error:
             if time.monotonic() + wait > give_up_at:
-                _LOG.warning("no run of before can be taken up: %s", error)
+                _LOG.warning("whether runs of before go on can't be known: %s", error)
                 return ()
         except Exception:  # noqa: BLE001 -- a runtime may be anybody's
-            _LOG.exception("no run of before can be taken up")
+            _LOG.exception("whether runs of before go on can't be known")
             return ()
         time.sleep(wait)
         wait = min(wait * 2, _MAX_RETRY_SECONDS)
