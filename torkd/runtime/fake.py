@@ -24,6 +24,8 @@ class FakeRuntime:
         """Every run that was begun, in order."""
         self.failure: str | None = None
         """Set to make the health check fail."""
+        self.resumable_runs: set[str] = set()
+        """Runs that `run` can take up again, as far as this runtime knows."""
         self._lock = threading.Lock()
         self._active = 0
 
@@ -47,8 +49,8 @@ class FakeRuntime:
                 self._active -= 1
 
     def resumable(self) -> Collection[str]:
-        """None."""
-        return ()
+        """What `resumable_runs` says."""
+        return frozenset(self.resumable_runs)
 
     def check_health(self) -> None:
         """Fails when `failure` is set."""
