@@ -113,11 +113,11 @@ class ImageStore:
     ledger: ImageLedger
     canonical: Callable[[str], str] = canonical_name
     clock: Callable[[], float] = time.monotonic
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-    _slots: dict[str, _Slot] = field(default_factory=dict)
-    _present: set[str] = field(default_factory=set)
+    _changed: threading.Condition = field(default_factory=threading.Condition, init=False)
+    _slots: dict[str, _Slot] = field(default_factory=dict, init=False)
+    _present: set[str] = field(default_factory=set, init=False)
     """Images that were seen here."""
-    _uses: Counter[str] = field(default_factory=Counter)
+    _uses: Counter[str] = field(default_factory=Counter, init=False)
 
     def ensure(
         self,
@@ -146,7 +146,8 @@ class ImageStore:
                     self._fetch(wish)
                 finally:
                     self._free_slot(wish.key)
-                return
+                break
+        self.ledger.touch(wish.key)
 
     def forget(self, image: str) -> bool:
         """The engine says that it is not here: look again next time. False when it was not believed to be here anyway."""

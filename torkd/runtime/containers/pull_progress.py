@@ -1,7 +1,7 @@
 """Sums up the news of a pull: how far it is, and now and then one short line that says so.
 
-Docker tells the size of a layer only when its download begins, and unpacks what it has fetched; Podman tells less. So sizes
-are compared only when all are known, and the percentage never goes back.
+Docker tells the size of a layer only when its download begins, and unpacks what it has fetched; Podman tells less. So a line
+compares sizes only when all are known, and `percent`, which is an estimate, never goes back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class PullProgress:
         self._layers: dict[str, _Layer] = {}
         self._said = ""
         self.percent = 0.0
-        """Of what has to be fetched, from 0 to 100; an estimate while not all sizes are known."""
+        """Of what has to be fetched, from 0 to 100."""
 
     def take(self, event: PullEvent) -> str | None:
         """The next piece of news; a line to print, if it is time for one and it says something new."""
@@ -98,7 +98,7 @@ class PullProgress:
         line = f"{self._image}: {there} of {count} layers"
         fetched, total = self._bytes()
         if total:
-            return f"{line}, {_size(fetched)} of {_size(total)} ({self.percent:.0f} %)"
+            return f"{line}, {_size(fetched)} of {_size(total)} ({100 * fetched / total:.0f} %)"
         return f"{line}, {_size(fetched)}" if fetched else line
 
 
