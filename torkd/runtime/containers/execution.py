@@ -5,6 +5,7 @@ Every name follows from the run's id, so what was begun can be undone, or taken 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from tork.errors import RunLeft, RuntimeFailure, TaskTimedOut
 from tork.task import AuxTask, TaskDefinition
 from torkd.runtime.containers.container_config import Share, check_share
-from torkd.runtime.containers.engine import Standing
+from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing, Standing
 from torkd.runtime.containers.equipment import Equipment
 from torkd.runtime.containers.mounts import Mounts
 from torkd.runtime.containers.networks import (
@@ -24,6 +25,7 @@ from torkd.runtime.containers.networks import (
     network_name,
     remove_private_network,
 )
+from torkd.runtime.containers.reaper import RUN_LABEL
 from torkd.runtime.containers.sidecars import SIDECAR, Sidecars
 from torkd.runtime.containers.step import Place, StepContainer
 from torkd.runtime.containers.tork_place import BoundPlace
@@ -40,6 +42,8 @@ _RESULT = "result"
 """The main step's output, while steps after it run."""
 _COPIED_TICK_SECONDS = 5.0
 """How often progress is read when that takes a copy."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class Execution:
         self._run, self._equipment = run, equipment
         self._steps = list(_steps(run.definition))
         self._has_network = False
+        self._is_untouched = run.resumed
+        """Whether all is still as a worker of before left it."""
 
     def run(self) -> str:
         """See it through; the main step's output. Raises `RuntimeFailure`."""
@@ -72,7 +78,11 @@ class Execution:
             result = self._run_steps(place)
         except RunLeft:
             raise
-        except BaseException:
+        except BaseException as error:
+            if self._is_untouched and self._run.stop.reason is StopReason.LEFT:
+                raise RunLeft("the worker shut down before it took the run up") from error
+            if self._run.resumed:
+                self._remove_standing()
             self._clean(mounts)
             raise
         self._clean(mounts)
@@ -122,7 +132,8 @@ class Execution:
         standing = self._find_standing() if self._run.resumed else {}
         for step in self._steps_to_go(standing):
             if self._run.stop.is_set():
-                raise self._stopped()
+                raise self._run.stop.error()
+            self._is_untouched = False
             output = _StepRun(place, step, standing).run()
             if step.is_main:
                 result = output
@@ -136,7 +147,7 @@ class Execution:
         """What a worker of before left: its containers by the names of their steps."""
         engine = self._equipment.engine
         prefix = f"torkd-{self._run.run_id}-"
-        names = [one.name for one in engine.list_containers([f"torkd.run={self._run.run_id}"])]
+        names = [one.name for one in engine.list_containers([f"{RUN_LABEL}={self._run.run_id}"])]
         return {
             name.removeprefix(prefix): engine.inspect_container(name).standing
             for name in names
@@ -147,10 +158,18 @@ class Execution:
         for index, step in enumerate(self._steps):
             if step.name in standing:
                 return self._steps[index:]
+        if self._run.resumed:  # what it did can't be known, and nothing may be done twice
+            raise RuntimeFailure("the task's container is gone, and with it how the task ended")
         return self._steps
 
-    def _stopped(self) -> RuntimeFailure:
-        return self._run.stop.error()
+    def _remove_standing(self) -> None:
+        """No container of a run that can't be taken up goes on."""
+        engine = self._equipment.engine
+        try:
+            for container in engine.list_containers([f"{RUN_LABEL}={self._run.run_id}"]):
+                engine.remove_container(container.name)
+        except EngineError as error:
+            _LOG.warning("containers of run %s are left to the reaper: %s", self._run.run_id, error)
 
     def _clean(self, mounts: Mounts) -> None:
         mounts.unmount_all()
@@ -187,7 +206,9 @@ class _StepRun:
         if standing is not None and standing is not Standing.CREATED:
             self._container.take_up()
             if self._sidecars is not None:
-                self._sidecars.take_up({name for name, state in self._standing.items() if state is Standing.RUNNING})
+                self._sidecars.take_up(
+                    {name for name, state in self._standing.items() if state is not Standing.CREATED}
+                )
             return
         if self._run.resumed:
             self._forget_attempt()
@@ -250,9 +271,7 @@ class _StepRun:
 
     def _check_ending(self, watch: Watch) -> None:
         if watch.error is not None:
-            raise RuntimeFailure(
-                f"the container engine was lost while the task ran: {watch.error} (what is left of it is removed later)"
-            ) from watch.error
+            raise _loss(watch.error) from watch.error
         ending = watch.ending
         assert ending is not None
         if ending.code == 0:
@@ -278,8 +297,24 @@ def _workdir(task: TaskDefinition | AuxTask) -> str:
     return task.workdir if isinstance(task, TaskDefinition) else ""
 
 
+def _loss(error: EngineError) -> RuntimeFailure:
+    """How a container ended can't be known."""
+    match error:
+        case EngineUnavailable():
+            return RuntimeFailure(
+                f"the container engine was lost while the task ran: {error} (what is left of it is removed later)"
+            )
+        case ResourceMissing():
+            return RuntimeFailure(f"the container was removed by somebody else while the task ran: {error}")
+        case _:
+            return RuntimeFailure(f"the container could not be watched to its end: {error}")
+
+
 def _save_result(directory: Path, result: str) -> None:
-    (directory / _RESULT).write_text(result, encoding="utf-8", newline="")
+    try:
+        (directory / _RESULT).write_text(result, encoding="utf-8", newline="")
+    except OSError as error:
+        raise RuntimeFailure(f"the result can't be kept in {directory}: {error.strerror}") from error
 
 
 def _saved_result(directory: Path) -> str:

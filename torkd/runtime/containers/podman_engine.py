@@ -17,6 +17,7 @@ from torkd.runtime.containers.sdk_errors import translated
 _READ_SIZE = 256 * 1024
 _LOOK_SECONDS = 0.05
 _ASK_SECONDS = 1.0
+_STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
 class PodmanEngine(SdkEngine):
@@ -83,7 +84,7 @@ class _FileLog:
         try:
             for data in self._data():
                 *lines, rest = (rest + data).split(b"\n")
-                yield from (_parsed(line) for line in lines)
+                yield from (piece for line in lines if (piece := _parsed(line)) is not None)
         finally:
             self._file.close()
         self._end.check()
@@ -130,6 +131,9 @@ class _RepeatedLog:
         self._end.close()
 
 
-def _parsed(line: bytes) -> tuple[str, bytes]:
-    _, stream, kind, text = line.split(b" ", 3)
-    return stream.decode(), text + b"\n" if kind == b"F" else text
+def _parsed(line: bytes) -> tuple[str, bytes] | None:
+    """None for what the monitor did not write whole, as on a full disk."""
+    _, stream, kind, text = (*line.split(b" ", 3), b"", b"", b"")[:4]
+    if stream not in _STREAMS or kind not in {b"F", b"P"}:
+        return None
+    return _STREAMS[stream], text + b"\n" if kind == b"F" else text

@@ -56,7 +56,7 @@ class ContainerRuntime:
         """Run pre, main and post; the main step's output."""
         if not run.task_id:
             raise RuntimeFailure("task id is required")
-        if run.stop.is_set():
+        if run.stop.is_set() and not run.resumed:
             raise run.stop.error()
         with self._lock:
             self._active.add(run.run_id)
@@ -86,7 +86,7 @@ class ContainerRuntime:
         found = set()
         for container in engine.list_containers([f"{NODE_LABEL}={self._options.node_id}"]):
             run_id, step = container.labels.get(RUN_LABEL, ""), container.labels.get(STEP_LABEL, "")
-            if not run_id or step.startswith(SIDECAR):
+            if not run_id or not step or step.startswith(SIDECAR):
                 continue
             if engine.inspect_container(container.name).standing is not Standing.CREATED:
                 found.add(run_id)

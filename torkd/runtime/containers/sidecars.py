@@ -95,7 +95,8 @@ class Sidecars:
                 return found
             if time.monotonic() > deadline or exit_code() is not None:
                 raise RuntimeFailure(f"port {port} is not published")
-            time.sleep(_LOOK_SECONDS)
+            if self._place.run.stop.wait(_LOOK_SECONDS):
+                raise self._place.run.stop.error()
 
     def _host(self) -> str:
         """Where published ports are: on the engine's host."""

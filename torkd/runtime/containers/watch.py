@@ -43,6 +43,9 @@ class Watch:
         self._engine, self._container = engine, container
         self._sinks = {stream: sink(stream) for stream in ("stdout", "stderr")}
         self._taken = {stream: sink.position for stream, sink in self._sinks.items()}
+        """How much of each stream the log has."""
+        self._remembered = dict.fromkeys(self._sinks, 0)
+        """How much of each stream went through the tail: less, where a worker of before has logged it."""
         self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
@@ -113,7 +116,7 @@ class Watch:
                 self._read_log()
                 if self._is_abandoned():
                     return
-                code = self._engine.wait_container(self._container)
+                code = self._await_end()
                 is_killed = code == _KILLED
                 state = self._engine.inspect_container(self._container) if is_killed else None
                 self.ending = Ending(
@@ -129,37 +132,57 @@ class Watch:
     def _is_abandoned(self) -> bool:
         return self._abandoned
 
+    def _await_end(self) -> int:
+        """The exit code. A log that ended well before the container is read once more."""
+        ended_at = time.monotonic()
+        code = self._engine.wait_container(self._container)
+        if time.monotonic() - ended_at > _LOOK_SECONDS:
+            self._read_log()
+        return code
+
     def _read_log(self) -> None:
         self._stream = stream = self._engine.follow_log(self._container)
+        if self._abandoned:  # perhaps before there was a stream to close
+            stream.close()
         seen = dict.fromkeys(self._taken, 0)
         try:
             for name, data in stream:
                 start = seen[name]
                 seen[name] += len(data)
-                if seen[name] > self._taken[name]:
-                    self._take(name, data[max(self._taken[name] - start, 0) :])
+                self._remember(name, _beyond(self._remembered[name], start, data))
+                self._take(name, _beyond(self._taken[name], start, data))
         finally:
             stream.close()
 
-    def _take(self, name: str, data: bytes) -> None:
-        self._taken[name] += len(data)
+    def _remember(self, name: str, data: bytes) -> None:
+        self._remembered[name] += len(data)
         self._tail += data
         if len(self._tail) > 4 * TAIL_SIZE:
             del self._tail[:-TAIL_SIZE]
             self._is_cut = True
-        self._sinks[name].write(data)
+
+    def _take(self, name: str, data: bytes) -> None:
+        if data:
+            self._taken[name] += len(data)
+            self._sinks[name].write(data)
 
     def _await_engine(self, error: EngineUnavailable) -> None:
         """Wait until the engine can say what became of the container."""
         deadline = time.monotonic() + self._patience_seconds
         while not self._is_abandoned():
+            # Also before the first look: an engine may answer, and yet cut off every log.
+            time.sleep(_LOOK_SECONDS)
             try:
                 state: ContainerState = self._engine.inspect_container(self._container)
             except EngineUnavailable:
                 if time.monotonic() > deadline:
                     raise error from None
-                time.sleep(_LOOK_SECONDS)
             else:
                 if state.standing is Standing.CREATED:
                     raise error
                 return
+
+
+def _beyond(known: int, start: int, data: bytes) -> bytes:
+    """The part of a piece, which begins at `start`, that lies behind the first `known` bytes of its stream."""
+    return data[max(known - start, 0) :]
