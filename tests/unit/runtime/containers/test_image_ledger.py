@@ -224,6 +224,20 @@ def test_a_file_that_cannot_be_written_costs_no_task(path: Path) -> None:
     assert sorted(entry.key for entry in ImageLedger(path).entries()) == ["x:1", "y:1", "z:1"]
 
 
+def test_what_could_not_be_written_joins_what_others_wrote_since(path: Path) -> None:
+    ledger = ImageLedger(path)
+    _pulled(ledger, "a:1")
+    lock = path.with_name(f"{path.name}.lock")
+    lock.unlink()
+    lock.mkdir()
+    _pulled(ledger, "b:1")
+    lock.rmdir()
+    _pulled(ImageLedger(path), "c:1")
+    _pulled(ledger, "d:1")
+
+    assert sorted(entry.key for entry in ImageLedger(path).entries()) == ["a:1", "b:1", "c:1", "d:1"]
+
+
 def test_it_does_not_grow_for_ever_and_forgets_public_images_first(
     path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

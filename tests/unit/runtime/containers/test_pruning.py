@@ -199,6 +199,16 @@ def test_another_process_does_not_remove_what_this_one_uses(tmp_path: Path) -> N
         assert prune(world.restart(), ttl_seconds=HOUR) == []
 
 
+def test_a_use_by_another_process_during_the_pass_keeps_its_image(tmp_path: Path) -> None:
+    world = World(tmp_path / "images.json")
+    world.ensure("alpine", "debian:12")
+    world.pass_hours(2)
+    other = world.restart()
+    world.engine.interfere(lambda call: other.ledger.touch("docker.io/library/debian:12"))
+
+    assert prune(world.store, ttl_seconds=HOUR) == ["alpine"]
+
+
 def test_wanting_an_image_counts_as_using_it(world: World) -> None:
     world.ensure("alpine")
     world.pass_hours(2)
