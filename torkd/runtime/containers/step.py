@@ -16,6 +16,7 @@ from torkd.runtime.containers.container_config import Share, container_config
 from torkd.runtime.containers.credentials import find_credentials
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
 from torkd.runtime.containers.equipment import Equipment
+from torkd.runtime.containers.foreign_files import ForeignFiles
 from torkd.runtime.containers.images import Verification
 from torkd.runtime.containers.networks import Attachment, Networks
 from torkd.runtime.containers.reference import parse_reference
@@ -143,6 +144,8 @@ class StepContainer:
             self.watch.wait(self._equipment.options.patience_seconds)
         if self.tork is not None:
             self.tork.remove()
+            if isinstance(self.tork, BoundPlace) and self.tork.path.exists():
+                self._foreign_files().remove(self.tork.path)
             self.tork = None
 
     def _create(self) -> None:
@@ -216,6 +219,15 @@ class StepContainer:
         run = self._place.run
         return VolumePlace(
             self._equipment.engine, f"torkd-{run.run_id}-tork-{self.name}", container=self.container, labels=run.labels
+        )
+
+    def _foreign_files(self) -> ForeignFiles:
+        return ForeignFiles(
+            engine=self._equipment.engine,
+            container=f"{self.container}-cleanup",
+            image=self.step.image,
+            labels=self._place.run.labels,
+            log_config=self._equipment.differences.log_config,
         )
 
     def _attachment(self) -> Attachment:
