@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 
 from tork.task import TaskDefinition
@@ -47,7 +49,6 @@ class RecordedRun:
 
     def __init__(self, definition: TaskDefinition, *, run_id: str = "r1", directory: Path | None = None) -> None:
         """`directory` is what `keep` answers; without it, a new one that goes with this object."""
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory = directory
         self.log = RecordedLog()
         self.stop = StopSignal()
@@ -65,6 +66,6 @@ class RecordedRun:
 
     def _keep(self) -> Path:
         if self._directory is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="torkd-test-run-", ignore_cleanup_errors=True)
-            self._directory = Path(self._temporary.name)
+            self._directory = Path(tempfile.mkdtemp(prefix="torkd-test-run-"))
+            weakref.finalize(self, shutil.rmtree, self._directory, ignore_errors=True)
         return self._directory
