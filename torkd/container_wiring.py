@@ -43,6 +43,10 @@ class ContainerPlace:
         """Is there once this node has run a container: from then on leftovers are looked for at start."""
         return self.data / "containers" / self.node_id
 
+    def ledger(self, engine_type: str) -> Path:
+        """What remembers which images were pulled by this engine, for all nodes."""
+        return self.data / "containers" / f"images-{engine_type}.json"
+
     @property
     def of_node(self) -> Path:
         """The runs of this node."""
@@ -112,7 +116,7 @@ def _make(
         engine=engine,
         differences=engine.differences,
         options=options,
-        images=ImageStore(engine=engine, ledger=ImageLedger(place.data / "containers" / "images.json")),
+        images=ImageStore(engine=engine, ledger=ImageLedger(place.ledger(engine_type))),
         mount_rules=MountRules(
             binds=BindRules(allowed=settings.mounts.bind_allowed, sources=settings.mounts.bind_sources),
             mounters=extensions.make_mounters(engine_type, settings.custom),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.container_runtimes import WithImage, container_runtime
+from tests.support.engines import ContainerEngine
 from torkd.runtime.fake import FakeRuntime
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.shell import ShellOptions, ShellRuntime
@@ -61,17 +63,34 @@ class Adapter:
     """A runtime and its language."""
 
     name: str
-    make: Callable[[Path], Runtime]
+    make: Callable[[Path, pytest.FixtureRequest], Runtime]
     words: ShellWords
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
+def _containers(path: Path, request: pytest.FixtureRequest, engine: str) -> Runtime:
+    running: ContainerEngine = request.getfixturevalue(f"{engine}_engine")
+    return WithImage(container_runtime(running, path, grace_seconds=0.5), "bb")
+
+
 ADAPTERS = [
-    Adapter("fake", lambda _: FakeRuntime(), FakeWords()),
+    Adapter("fake", lambda *_: FakeRuntime(), FakeWords()),
     Adapter(
         "shell",
-        lambda path: ShellRuntime(ShellOptions(node_id="n1", temp_dir=path, grace_seconds=0.5)),
+        lambda path, _: ShellRuntime(ShellOptions(node_id="n1", temp_dir=path, grace_seconds=0.5)),
         ShellWords(),
+    ),
+    Adapter(
+        "docker",
+        lambda path, request: _containers(path, request, "docker"),
+        ShellWords(),
+        marks=(pytest.mark.docker,),
+    ),
+    Adapter(
+        "podman",
+        lambda path, request: _containers(path, request, "podman"),
+        ShellWords(),
+        marks=(pytest.mark.podman,),
     ),
 ]
 
@@ -90,8 +109,8 @@ def words(adapter: Adapter) -> ShellWords:
 
 
 @pytest.fixture
-def runtime(adapter: Adapter, tmp_path: Path) -> Iterator[Runtime]:
+def runtime(adapter: Adapter, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]:
     """A runtime that is ready."""
-    made = adapter.make(tmp_path)
+    made = adapter.make(tmp_path, request)
     yield made
     made.close()

@@ -11,6 +11,7 @@ from tork.task import AuxTask, Limits, TaskDefinition
 from torkd.runtime.containers.command import effective_command, environment, working_directory
 from torkd.runtime.containers.differences import Differences
 from torkd.runtime.containers.gpus import device_requests
+from torkd.runtime.containers.images import engine_name
 from torkd.runtime.containers.networks import Attachment
 from torkd.runtime.containers.quantities import memory_bytes, nano_cpus
 
@@ -60,7 +61,7 @@ def container_config(
         **attachment.host_config,
     }
     config: dict[str, Any] = {
-        "Image": step.image,
+        "Image": engine_name(step.image),
         "Env": environment(step.env),
         "Labels": {**share.labels, STEP_LABEL: name},
         "HostConfig": host,

@@ -10,18 +10,36 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from torkd.runtime.containers.engine import EngineError, LogStream
+import requests
+
+from torkd.runtime.containers.engine import EngineError, LogStream, ResourceMissing
 from torkd.runtime.containers.sdk_engine import SdkEngine
-from torkd.runtime.containers.sdk_errors import translated
+from torkd.runtime.containers.sdk_errors import reason, translated
 
 _READ_SIZE = 256 * 1024
 _LOOK_SECONDS = 0.05
 _ASK_SECONDS = 1.0
+_LIBPOD = "/v4.0.0/libpod"
+_WAIT_INTERVAL = "100ms"
 _STREAMS = {b"stdout": "stdout", b"stderr": "stderr"}
 
 
 class PodmanEngine(SdkEngine):
-    """Everything as with Docker, but for the log."""
+    """Everything as with Docker, but for the log and the wait."""
+
+    def wait_container(self, container: str) -> int:
+        """Block until it has ended.
+
+        By Podman's own API: its imitation of Docker's waits for ever for a container that ended before its start was noted.
+        """
+        asked = [("condition", "stopped"), ("condition", "exited"), ("interval", _WAIT_INTERVAL)]
+        with translated(self._title):
+            client = self._connected()
+            answer = client.post(f"{client.base_url}{_LIBPOD}/containers/{container}/wait", params=asked, timeout=None)
+            if answer.status_code == requests.codes.not_found:
+                raise ResourceMissing(reason(answer.content))
+            answer.raise_for_status()
+        return int(answer.text)
 
     def follow_log(self, container: str, *, follow: bool = True) -> LogStream:
         """Its log from the beginning."""
