@@ -93,7 +93,8 @@ class Runtime(Protocol):
 
         Raises `tork.errors.RuntimeFailure` with the text that becomes the task's error: `exit code N: <last 10 log lines>`.
         When `run.stop` is set it ends the run (TERM, grace, KILL), cleans up, and raises `run.stop.error()`. With the reason
-        `StopReason.LEFT` it may leave the run as it is, and raise `tork.errors.RunLeft`: then a successor resumes it.
+        `StopReason.LEFT` it may leave the run as it is, and raise `tork.errors.RunLeft`: then a successor resumes it. All of
+        that holds for a resumed run too, even when `run.stop` is set from the start.
         """
 
     def resumable(self) -> Collection[str]:

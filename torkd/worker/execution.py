@@ -95,10 +95,12 @@ class Executor:
         log = self._open_log(run)
         try:
             replay_log(log, kept, self.broker, run.stop)
-            if kept.outcome is None:
-                self._end(run, log, self._run(run, log))
-            else:
+            if kept.outcome is not None:
                 self._tell(run, log, kept.outcome)
+            elif run.stop.reason is StopReason.LEFT:
+                self._end(run, log, _LEFT)
+            else:
+                self._end(run, log, self._run(run, log))
         finally:
             self.runs.remove(run)
 

@@ -23,7 +23,8 @@ _CHUNK_LENGTH = 512 * 1024
 """So many characters are published together."""
 _MAX_BACKLOG = 50
 """While more messages wait to be stored, no chunk is added: a broker may hold all of them in memory."""
-_MAX_PAUSE_SECONDS = 10.0
+_PATIENCE_SECONDS = 5.0
+"""So long it waits for that in all: the run itself waits meanwhile."""
 _LOOK_SECONDS = 0.02
 _RETRY_SECONDS = 0.5
 
@@ -35,8 +36,11 @@ def replay_log(log: RunLog, kept: KeptRun, broker: Broker, stop: StopSignal) -> 
     try:
         number, mark = recover(kept.log_path)
         log.resume(number, mark)
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
         for chunk in _chunks(kept):
             _publish(broker, chunk, stop)
+            while _backlog(broker) > _MAX_BACKLOG and time.monotonic() < give_up_at and not stop.wait(_LOOK_SECONDS):
+                pass
         if kept.outcome is None:
             log.keep(kept.open_log(), kept.give_up)
     except OSError as error:
@@ -80,10 +84,7 @@ def _publish(broker: Broker, chunk: list[LogPrinted], stop: StopSignal) -> None:
             if stop.wait(_RETRY_SECONDS):
                 return
         else:
-            break
-    give_up_at = time.monotonic() + _MAX_PAUSE_SECONDS
-    while _backlog(broker) > _MAX_BACKLOG and time.monotonic() < give_up_at and not stop.wait(_LOOK_SECONDS):
-        pass
+            return
 
 
 def _backlog(broker: Broker) -> int:

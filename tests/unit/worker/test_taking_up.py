@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from tork.task import TaskDefinition
 from torkd.broker.messages import AcknowledgeRuns, Heartbeat, LogPrinted, RunEnded, RunOutcome, StopRuns
 from torkd.runtime.fake import FakeRuntime
 from torkd.runtime.protocol import TaskRun
+from torkd.worker import replay
 from torkd.worker.kept import OUTCOME, RECORD, RunRecord
 from torkd.worker.spool import Spool
 
@@ -234,18 +236,40 @@ def test_a_run_that_is_left_is_not_reported(start: Start, runs: Path, host: Fake
     assert len(host.containers) == len(list(runs.iterdir())) == 1
 
 
-def test_a_run_that_took_up_much_log_publishes_all_of_it_again(start: Start, runs: Path, host: FakeHost) -> None:
+def test_all_of_the_log_of_before_is_published_again(
+    start: Start, runs: Path, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "_CHUNK_LENGTH", 100)
     first = start(HostedRuntime(host), runs_directory=runs)
     send(first)
     wait_until(lambda: host.containers)
-    host.the_container().printed = b"x" * 9 + b"\n"
-    wait_until(lambda: first.of(LogPrinted))
+    for number in range(5):
+        host.the_container().printed += b"%d" % number * 60 + b"\n"
+        wait_until(lambda: len(first.of(LogPrinted)) > number)  # noqa: B023 -- called at once
     first.worker.drain(0.0, leave=True)
     second = start(HostedRuntime(host), runs_directory=runs)
     host.the_container().result = "done"
     wait_until(lambda: second.of(RunEnded))
-    assert [(part.number, part.contents) for part in second.of(LogPrinted)] == [(1, "xxxxxxxxx\n")]
-    assert second.of(RunEnded)[0].log_parts == 1
+    assert second.of(LogPrinted) == first.of(LogPrinted)
+    assert second.of(RunEnded)[0].log_parts == len(first.of(LogPrinted))
+
+
+def test_a_run_can_be_left_before_it_is_taken_up(
+    start: Start, runs: Path, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_before(runs, host)
+    going_on = threading.Event()
+    monkeypatch.setattr("torkd.worker.execution.replay_log", lambda *_: going_on.wait(20))
+    runtime = HostedRuntime(host)
+    worker = start(runtime, runs_directory=runs)
+    draining = threading.Thread(target=worker.worker.drain, args=(0.0,), kwargs={"leave": True})
+    draining.start()
+    (run,) = worker.worker._runs._runs.values()
+    wait_until(run.stop.is_set)
+    going_on.set()
+    draining.join(20)
+    assert (runtime.resumed, worker.of(RunEnded)) == ([], [])
+    assert (runs / "r1" / RECORD).exists()
 
 
 def test_nothing_is_left_open(start: Start, runs: Path, host: FakeHost) -> None:
