@@ -46,7 +46,7 @@ def container_runtime(engine: ContainerEngine, directory: Path, **options: Any) 
 
 
 class WithImage:
-    """Runs tasks that say no image in this one, so that they are the same for runtimes that need none."""
+    """Runs tasks that say no image, or nothing to run, in this one, so that they are the same as for other runtimes."""
 
     def __init__(self, runtime: Runtime, image: str) -> None:
         self._runtime, self._image = runtime, image
@@ -57,6 +57,7 @@ class WithImage:
         with_images: TaskDefinition = replace(
             definition,
             image=definition.image or self._image,
+            run=definition.run or ":",
             pre=self._steps(definition.pre),
             post=self._steps(definition.post),
         )
