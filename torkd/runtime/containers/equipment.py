@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ class Equipment:
     """Whether the engine has an init process for scripts: with one, a script gets TERM as it would outside."""
     sees_our_directories: bool = True
     """Whether directories of ours can be bound into containers."""
+    has_leftovers: threading.Event = field(default_factory=threading.Event)
+    """Set when a run could not remove something."""
 
     def check_directory(self, directory: Path) -> None:
         """Look whether scripts could run from there at all."""

@@ -7,12 +7,13 @@ found by its labels and removed later.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from tork.errors import RuntimeFailure
+from tork.errors import RunLeft, RuntimeFailure
 from torkd.runtime.containers.container_config import STEP_LABEL
 from torkd.runtime.containers.engine import EngineError, Standing
 from torkd.runtime.containers.equipment import Equipment
@@ -27,6 +28,9 @@ PRUNE_SECONDS = 3600.0
 _AWAY_SECONDS = 5.0
 """How soon leftovers are looked for again when the engine did not answer."""
 
+_SOON_SECONDS = 1.0
+"""The same, when a run could not remove something."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -40,8 +44,10 @@ class ContainerRuntime:
         self._lock = threading.Lock()
         self._active: set[str] = set()
         self._reserved: dict[str, float] = {}
-        """Runs of before that may yet be taken up, and until when."""
+        """Runs of before that may yet be taken up, and until when; and those that we left to a successor."""
         self._closing = threading.Event()
+        self._look = threading.Event()
+        """Ends the pause before the next look for leftovers."""
         self._reaper = Reaper(
             equipment.engine,
             self._options.node_id,
@@ -60,13 +66,19 @@ class ContainerRuntime:
             raise run.stop.error()
         with self._lock:
             self._active.add(run.run_id)
+        until = 0.0
         try:
             self._keep_house()
             return Execution(run, self._equipment).run()
+        except RunLeft:
+            until = math.inf
+            raise
         finally:
             with self._lock:
+                self._reserved[run.run_id] = until
                 self._active.discard(run.run_id)
-                self._reserved.pop(run.run_id, None)
+            if self._equipment.has_leftovers.is_set():
+                self._look.set()
 
     def resumable(self) -> Collection[str]:
         """The runs of this node whose container of a step was started. Whatever is not taken up soon is left over."""
@@ -99,6 +111,7 @@ class ContainerRuntime:
     def close(self) -> None:
         """Stop looking for leftovers, and disconnect."""
         self._closing.set()
+        self._look.set()
         if self._keeper is not None:
             self._keeper.join(timeout=1.0)
         self._equipment.engine.close()
@@ -124,12 +137,28 @@ class ContainerRuntime:
         self._keeper.start()
 
     def _serve(self, delay: float) -> None:
-        pause, prune_at = delay, time.monotonic() + PRUNE_SECONDS
-        while not self._closing.wait(pause):
-            pause = self._options.reap_seconds if _done("leftovers", self._reaper.reap) else _AWAY_SECONDS
+        prune_at = time.monotonic() + PRUNE_SECONDS
+        self._closing.wait(delay)
+        while not self._closing.is_set():
+            is_done = _done("leftovers", self._reap)
             if time.monotonic() >= prune_at:
                 prune_at += PRUNE_SECONDS
                 _done("unused images", self._prune)
+            self._look.wait(self._pause() if is_done else _AWAY_SECONDS)
+            if self._look.is_set():
+                self._look.clear()
+                self._closing.wait(_SOON_SECONDS)  # an engine that went away may be back then
+
+    def _pause(self) -> float:
+        """Until the next look: sooner, when something may be left over by then."""
+        now = time.monotonic()
+        with self._lock:
+            ends = [until - now for until in self._reserved.values() if until > now]
+        return max(min([self._options.reap_seconds, *ends]), _SOON_SECONDS)
+
+    def _reap(self) -> None:
+        self._equipment.has_leftovers.clear()
+        self._reaper.reap()
 
     def _forget_node(self, node_id: str) -> None:
         if self._options.runs is not None and (self._options.runs / node_id).exists():

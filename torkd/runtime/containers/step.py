@@ -140,6 +140,7 @@ class StepContainer:
             self._equipment.engine.remove_container(self.container)
         except EngineError as error:
             _LOG.warning("container %s is left to the reaper: %s", self.container, error)
+            self._equipment.has_leftovers.set()
         if self.watch is not None:
             self.watch.wait(self._equipment.options.patience_seconds)
         if self.tork is not None:
