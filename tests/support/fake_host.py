@@ -37,6 +37,8 @@ class FakeHost:
         self.containers: dict[str, Container] = {}
         self.begun: Counter[str] = Counter()
         """By task: how often a container was made for it."""
+        self.ends_at_once = False
+        """Whether new containers end as soon as they begin."""
         self.is_silent = False
         """Whether the engine does not answer."""
         self.the_end = threading.Event()
@@ -53,6 +55,7 @@ class HostedRuntime:
 
     def __init__(self, host: FakeHost) -> None:
         self.host = host
+        self._begins_or_ends = threading.Lock()
         self.is_dead = False
         self.dies_before_removal = False
         """Whether it freezes when the outcome is settled, before the container is removed."""
@@ -62,21 +65,19 @@ class HostedRuntime:
         self.active = 0
 
     def die(self) -> None:
-        """As if killed."""
-        self.is_dead = True
+        """As if killed: a run is at its beginning, at work or over, never in between."""
+        with self._begins_or_ends:
+            self.is_dead = True
 
     def run(self, run: TaskRun) -> str:
         """Make the container or find it again, and see it through."""
         self.active += 1
         try:
-            directory = run.keep()
-            (directory / "main").mkdir(exist_ok=True)
-            if run.resumed:
-                self.resumed.append(run.run_id)
-            else:
-                self.host.begun[run.task_id] += 1
-                self.host.containers[run.run_id] = Container()
-            return self._see_through(run, self.host.containers[run.run_id])
+            with self._begins_or_ends:
+                container = None if self.is_dead else self._begin(run)
+            self._freeze_if(container is None)
+            assert container is not None
+            return self._see_through(run, container)
         finally:
             self.active -= 1
 
@@ -107,12 +108,29 @@ class HostedRuntime:
                 sink.close()
                 return self._stop(run, container)
         sink.close()
+        with self._begins_or_ends:
+            if not self.is_dead:
+                self._end(run, container)
+        self._freeze_if(self.is_dead or self.dies_before_removal or self.dies_after_removal)
+        assert container.result is not None
+        return container.result
+
+    def _begin(self, run: TaskRun) -> Container:
+        directory = run.keep()
+        (directory / "main").mkdir(exist_ok=True)
+        if run.resumed:
+            self.resumed.append(run.run_id)
+        else:
+            self.host.begun[run.task_id] += 1
+            self.host.containers[run.run_id] = container = Container()
+            container.result = "" if self.host.ends_at_once else None
+        return self.host.containers[run.run_id]
+
+    def _end(self, run: TaskRun, container: Container) -> None:
         assert container.result is not None
         run.settle(container.result)
-        self._freeze_if(self.dies_before_removal)
-        del self.host.containers[run.run_id]
-        self._freeze_if(self.dies_after_removal)
-        return container.result
+        if not self.dies_before_removal:
+            del self.host.containers[run.run_id]
 
     def _stop(self, run: TaskRun, container: Container) -> str:
         self._freeze_if(self.is_dead)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,8 @@ def runs(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(datastore: PostgresDatastore, host: FakeHost, runs: Path) -> Iterator[Start]:
+def start(datastore: PostgresDatastore, host: FakeHost, runs: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    monkeypatch.setattr("torkd.worker.worker._LAST_REPORT_SECONDS", 0.1)  # the dead are not waited for
     lives: list[Life] = []
 
     def begin(*, slots: int = 2, lease: float = 1000.0) -> Life:
@@ -295,3 +297,31 @@ def test_a_run_is_taken_up_again_and_again(start: Start, stored: DatastorePlay, 
     wait_until(lambda: life.datastore.log_state(job_id=job_id).complete)
     assert log_of(stored, job_id) == lines(0, 400).decode()
     assert sum(host.begun.values()) == 1
+
+
+def test_many_runs_survive_restarts_at_any_moment(
+    start: Start, stored: DatastorePlay, host: FakeHost, runs: Path
+) -> None:
+    chance = random.Random(3)
+    life = start(slots=8)
+    job_ids = [life.submit() for _ in range(24)]
+    for number in range(6):
+        wait_until(partial(bool, host.containers))
+        for _ in range(chance.randint(1, 30)):
+            for container in [one for one in list(host.containers.values()) if one.result is None]:
+                container.printed += b"x" * chance.randint(0, 30) + b"\n"
+                if chance.random() < 0.02:
+                    container.result = container.printed.decode()
+        (life.kill if number % 2 else life.leave)()
+        life = start(slots=chance.choice([2, 8]))
+    host.ends_at_once = True
+    for container in [one for one in list(host.containers.values()) if one.result is None]:
+        container.result = container.printed.decode()
+    wait_until(lambda: all(ended(life, job_id) for job_id in job_ids), timeout=60)
+    tasks = stored.tasks()
+    assert {(task.state, task.dispatch, task.redelivered) for task in tasks} == {(TaskState.COMPLETED, 1, 0)}
+    assert set(host.begun.values()) == {1}
+    wait_until(lambda: all(life.datastore.log_state(job_id=job_id).complete for job_id in job_ids))
+    for task in tasks:
+        assert log_of(stored, task.job_id) == task.result
+    wait_until(lambda: list(runs.iterdir()) == [])
