@@ -165,7 +165,9 @@ def test_a_wrong_file_starts_nothing(place: Place) -> None:
     assert not (place.base / "data").exists()
 
 
-def test_a_task_with_an_image_fails_with_the_reason(place: Place) -> None:
+def test_a_task_with_an_image_fails_with_the_reason_where_no_engine_is(place: Place) -> None:
+    place.environment["DOCKER_HOST"] = f"unix://{place.base}/nothing.sock"
     done = place.run(job_file(place, {"name": "one", "tasks": [{"name": "only", "image": "alpine", "run": "true"}]}))
     assert done.returncode == 1
-    assert "containers are not supported by this version" in done.stderr
+    assert f"Docker at unix://{place.base}/nothing.sock does not answer: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -5,7 +5,7 @@ import pytest
 from tests.support.runs import RecordedRun
 from tork.errors import RuntimeFailure
 from tork.task import AuxTask, Sidecar, TaskDefinition
-from torkd.runtime.auto import AutoRuntime, NoContainers
+from torkd.runtime.auto import AutoRuntime
 from torkd.runtime.fake import FakeRuntime
 
 WITH_IMAGE = {
@@ -27,18 +27,6 @@ def test_a_task_with_an_image_goes_to_containers(definition: TaskDefinition) -> 
     shell, containers = FakeRuntime(), FakeRuntime()
     AutoRuntime(shell, containers).run(RecordedRun(definition).run)
     assert (len(shell.runs), len(containers.runs)) == (0, 1)
-
-
-@pytest.mark.parametrize("definition", WITH_IMAGE.values(), ids=WITH_IMAGE.keys())
-def test_without_containers_an_image_is_refused_with_what_to_do(definition: TaskDefinition) -> None:
-    with pytest.raises(RuntimeFailure, match=r"^task 'x' needs the image ubuntu:24.04: .* \(right would be .*\)$"):
-        AutoRuntime(FakeRuntime(), NoContainers("auto")).run(RecordedRun(definition).run)
-
-
-@pytest.mark.parametrize("runtime_type", ["docker", "podman"])
-def test_a_container_runtime_that_is_missing_refuses_tasks_without_image_too(runtime_type: str) -> None:
-    with pytest.raises(RuntimeFailure, match=f"^task 'x' has no image, and runtime.type '{runtime_type}' .*'auto'"):
-        NoContainers(runtime_type).run(RecordedRun(TaskDefinition(name="x", run="true")).run)
 
 
 def test_auto_is_as_healthy_as_the_shell() -> None:

@@ -41,8 +41,9 @@ def podman_engine(environ: Mapping[str, str], directory: Path) -> SdkEngine:
 
 def has_docker(environ: Mapping[str, str]) -> bool:
     """Whether there is something that looks like Docker: an address, or a socket we may use."""
-    place = environ.get("DOCKER_HOST") or _docker_socket(environ)
-    return not place.startswith("unix://") or os.access(place.removeprefix("unix://"), os.R_OK | os.W_OK)
+    if environ.get("DOCKER_HOST"):
+        return True
+    return os.access(_docker_socket(environ).removeprefix("unix://"), os.R_OK | os.W_OK)
 
 
 def _docker_socket(environ: Mapping[str, str]) -> str:
