@@ -264,7 +264,7 @@ class Executor:
             if parts:
                 self.broker.publish_events(parts)
         except BrokerUnavailable:
-            _LOG.warning("the end of a cancelled task's log could not be sent")
+            _LOG.warning("the end of a log could not be sent")
 
     def _open_log(self, run: Run) -> RunLog:
         return RunLog(
