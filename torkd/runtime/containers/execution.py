@@ -128,19 +128,24 @@ class Execution:
         return networks
 
     def _run_steps(self, place: Place) -> str:
-        result = ""
-        standing = self._find_standing() if self._run.resumed else {}
+        run = self._run
+        standing = self._find_standing() if run.resumed else {}
+        result = _saved_result(place.directory) if run.resumed else ""
         for step in self._steps_to_go(standing):
-            if self._run.stop.is_set():
-                raise self._run.stop.error()
+            if run.stop.is_set():
+                raise run.stop.error()
             self._is_untouched = False
-            output = _StepRun(place, step, standing).run()
-            if step.is_main:
-                result = output
-                if step is not self._steps[-1]:
+            execution = _StepRun(place, step, standing)
+            output = execution.run()
+            try:
+                if step.is_main:
+                    result = output
+                if step is self._steps[-1]:
+                    run.settle(result)
+                elif step.is_main:
                     _save_result(place.directory, result)
-        if self._run.resumed and not result:
-            result = _saved_result(place.directory)
+            finally:
+                execution.remove()
         return result
 
     def _find_standing(self) -> dict[str, Standing]:
@@ -170,6 +175,7 @@ class Execution:
                 engine.remove_container(container.name)
         except EngineError as error:
             _LOG.warning("containers of run %s are left to the reaper: %s", self._run.run_id, error)
+            self._equipment.has_leftovers.set()
 
     def _clean(self, mounts: Mounts) -> None:
         mounts.unmount_all()
@@ -187,19 +193,31 @@ class _StepRun:
         self._standing = standing
 
     def run(self) -> str:
-        left = False
+        """Its output. Its container stays until `remove` is called, or it fails."""
         try:
             self._begin()
             self._supervise()
-            return self._container.read_result() if self._step.is_main else ""
+            output = self._container.read_result() if self._step.is_main else ""
         except RunLeft:
-            left = True
             raise
-        finally:
-            if not left:
-                if self._sidecars is not None:
-                    self._sidecars.remove()
-                self._container.remove()
+        except BaseException as error:
+            try:
+                self._remove_sidecars()
+                if isinstance(error, RuntimeFailure):
+                    self._run.settle(error)
+            finally:
+                self.remove()
+            raise
+        self._remove_sidecars()
+        return output
+
+    def remove(self) -> None:
+        """Nothing of it stays."""
+        self._container.remove()
+
+    def _remove_sidecars(self) -> None:
+        if self._sidecars is not None:
+            self._sidecars.remove()
 
     def _begin(self) -> None:
         standing = self._standing.get(self._step.name)
