@@ -168,13 +168,17 @@ class Execution:
         return self._steps
 
     def _remove_standing(self) -> None:
-        """No container of a run that can't be taken up goes on."""
-        engine = self._equipment.engine
+        """Nothing of a run that can't be taken up goes on or stays, whether it was looked at or not."""
+        engine, labels = self._equipment.engine, [f"{RUN_LABEL}={self._run.run_id}"]
         try:
-            for container in engine.list_containers([f"{RUN_LABEL}={self._run.run_id}"]):
+            for container in engine.list_containers(labels):
                 engine.remove_container(container.name)
+            for volume in engine.list_volumes(labels):
+                engine.remove_volume(volume.name)
+            for network in engine.list_networks(labels):
+                engine.remove_network(network.name)
         except EngineError as error:
-            _LOG.warning("containers of run %s are left to the reaper: %s", self._run.run_id, error)
+            _LOG.warning("what stands of run %s is left to the reaper: %s", self._run.run_id, error)
             self._equipment.has_leftovers.set()
 
     def _clean(self, mounts: Mounts) -> None:
