@@ -38,6 +38,8 @@ from torkd.runtime.time_limit import timeout_seconds
 from torkd.runtime.work_directory import check_file_name
 
 MAIN = "main"
+_LOOK_SECONDS = 0.25
+"""How often an engine that is away is looked for."""
 _RESULT = "result"
 """The main step's output, while steps after it run."""
 _COPIED_TICK_SECONDS = 5.0
@@ -71,6 +73,7 @@ class Execution:
     def run(self) -> str:
         """See it through; the main step's output. Raises `RuntimeFailure`."""
         self._check()
+        self._await_engine()
         directory = self._run.keep()
         mounts = Mounts(self._run, self._equipment.engine, self._equipment.mount_rules)
         try:
@@ -100,6 +103,19 @@ class Execution:
             for name in step.task.files:
                 check_file_name(name)
         check_share(self._run.definition, self._equipment.differences)
+
+    def _await_engine(self) -> None:
+        """An engine that is being restarted fails nobody who has not begun."""
+        deadline = time.monotonic() + self._equipment.options.patience_seconds
+        while True:
+            try:
+                self._equipment.engine.ping()
+                return
+            except EngineUnavailable:
+                if time.monotonic() >= deadline:
+                    raise
+            if self._run.stop.wait(_LOOK_SECONDS):
+                raise self._run.stop.error()
 
     def _prepare(self, directory: Path, mounts: Mounts) -> Place:
         run, equipment = self._run, self._equipment
@@ -207,6 +223,7 @@ class _StepRun:
         except BaseException as error:
             try:
                 self._remove_sidecars()
+                self._container.leave()  # nothing may be printed once it is settled
                 if isinstance(error, RuntimeFailure):
                     self._run.settle(error)
             finally:
