@@ -22,10 +22,12 @@ def translated(engine: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise refusal(error) from error
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError, DockerException) as error:
         raise lost(engine, error) from error
-    except DockerException as error:
+    except ValueError as error:  # an address that is none, an answer that is no JSON, a socket closed meanwhile
         raise lost(engine, error) from error
+    except KeyError as error:  # an answer without what every answer has
+        raise EngineError(f"{engine} gave an answer without {error}") from error
 
 
 def refusal(error: APIError) -> EngineError:
@@ -58,6 +60,8 @@ def _innermost(error: BaseException) -> str:
     for inner in _chain(error):
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror
+        if isinstance(inner, TimeoutError | requests.exceptions.Timeout):
+            return "it took too long"
     return " ".join(str(error).split()) or type(error).__name__
 
 
