@@ -40,6 +40,8 @@ _CONNECTIONS = 64
 _REMOVE_TRIES = 20
 _REMOVE_PAUSE_SECONDS = 0.1
 _GOOD = 400
+_HEADERS_SIZE = 64 * 1024
+"""More than the headers before a file's content in a tar ever take."""
 
 Client = docker.APIClient
 Connect = Callable[[], Client]
@@ -149,7 +151,7 @@ class SdkEngine:
                 archive = b""
                 for piece in pieces:
                     archive += piece
-                    if len(archive) > limit + 1024:
+                    if len(archive) > limit + _HEADERS_SIZE:
                         break
         except ResourceMissing:
             return None
