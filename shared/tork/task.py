@@ -89,7 +89,9 @@ class Mount(Given, frozen=True, kw_only=True):
     type: Annotated[str, Meta(description="volume, bind, tmpfs, or the name of a registered mounter")] = ""
     source: Annotated[str, Meta(description="bind: the path on the host")] = ""
     target: Annotated[str, Meta(description="The path in the container")] = ""
-    opts: Annotated[dict[str, str], Meta(description="Options of the volume driver or mounter")] = {}
+    opts: Annotated[
+        dict[str, str], Meta(description="volume: options of its driver; bind: readonly; tmpfs: size, mode")
+    ] = {}
 
 
 class Probe(Given, frozen=True, kw_only=True):
@@ -177,7 +179,9 @@ class TaskDefinition(Given, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="What the task is called; may hold {{ }}")] = ""
     description: Annotated[str, Meta(description="What the task is for")] = ""
-    image: Annotated[str, Meta(description="The container image; may hold {{ }}. Without one the shell runs it")] = ""
+    image: Annotated[str, Meta(description="The container image; may hold {{ }}. Without one it runs in the shell")] = (
+        ""
+    )
     run: Annotated[str, Meta(description="The script to run, taken as it is")] = ""
     cmd: Annotated[list[str], Meta(description="The container's command; may hold {{ }}")] = []
     entrypoint: Annotated[list[str], Meta(description="The container's entry point")] = []

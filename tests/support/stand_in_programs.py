@@ -144,12 +144,12 @@ body
 MC = r"""#!/bin/sh
 # mc --quiet alias set|mb|pipe|cat|rm, with one alias
 [ "$1" = --quiet ] && shift
-ask() { wget -q -O - "$@" "$(cat /root/.mc-url)/cgi-bin/object?$action=$name"; }
+ask() { wget -q -O - "$@" "$(cat /tmp/.mc-url)/cgi-bin/object?$action=$name"; }
 for last; do :; done
 name=${last#store/}
 case $1 in
   alias)
-    echo "http://$5:$6@${4#http://}" > /root/.mc-url
+    echo "http://$5:$6@${4#http://}" > /tmp/.mc-url
     action=list name= ask > /dev/null || { echo "mc: <ERROR> Unable to initialize new alias from the provided credentials." >&2; exit 1; }
     echo "Added \`$3\` successfully." ;;
   mb) action=bucket; ask && echo "Bucket created successfully \`$last\`." ;;

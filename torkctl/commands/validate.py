@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,7 +14,6 @@ from torkctl.settings import OutputFormat, output_format
 
 if TYPE_CHECKING:
     from tork.job import JobDefinition
-    from tork.task import TaskDefinition
 
 
 def validate(
@@ -60,21 +58,4 @@ def _notes(job: JobDefinition) -> list[str]:
     """What is right in a job file, and beyond this version."""
     from tork.definition import unsupported
 
-    notes = [f"a server of this version refuses a job with '{key}'" for key in unsupported(job)]
-    with_image = _with_image(job.tasks)
-    if with_image:
-        names = ", ".join(dict.fromkeys(f"'{name}'" if name else "one without a name" for name in with_image))
-        notes.append(f"this version can't run containers yet, and tasks have an 'image': {names}")
-    return notes
-
-
-def _with_image(tasks: Sequence[TaskDefinition]) -> list[str]:
-    """The names of the tasks that need a container, at any depth."""
-    names: list[str] = []
-    for task in tasks:
-        if task.image or any(step.image for step in (*task.pre, *task.post, *task.sidecars)):
-            names.append(task.name)
-        names += _with_image(task.parallel.tasks if task.parallel else [])
-        names += _with_image([task.each.task] if task.each and task.each.task else [])
-        names += _with_image(task.subjob.tasks if task.subjob else [])
-    return names
+    return [f"a server of this version refuses a job with '{key}'" for key in unsupported(job)]
