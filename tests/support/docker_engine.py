@@ -28,18 +28,28 @@ def start(base: Path) -> None:
     _run("ip", "link", "set", bridge, "up")
     if shutil.which("iptables"):
         _run("iptables", "-w", "-I", "FORWARD", *_rule(subnet))
+    launch(base)
+    load_images(EngineApi(str(base / "engine.sock")))
+
+
+def launch(base: Path) -> subprocess.Popen[bytes]:
+    """Start the server itself, the first time or after it was killed."""
+    subnet = claimed_subnet(base)
+    assert subnet is not None
     socket = base / "engine.sock"
-    start_server(
+    # containerd dies with a killed dockerd; where nobody reaps orphans, its pid seems to be alive.
+    for stale in ("dockerd.pid", "exec/containerd/containerd.pid"):
+        (base / stale).unlink(missing_ok=True)
+    return start_server(
         base,
         [
             *("dockerd", "--host", f"unix://{socket}", "--pidfile", str(base / "dockerd.pid")),
             *("--data-root", str(base / "data"), "--exec-root", str(base / "exec"), "--config-file", _config(base)),
-            *("--bridge", bridge, "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
+            *("--bridge", _bridge(subnet), "--iptables=false", "--ip6tables=false", "--ip-masq=false"),
             *("--default-address-pool", f"base={subnet},size=24", "--shutdown-timeout", "1"),
         ],
         ready=EngineApi(str(socket)).is_up,
     )
-    load_images(EngineApi(str(socket)))
 
 
 def end(base: Path) -> None:

@@ -76,9 +76,12 @@ def place() -> Path:
 
 
 @contextmanager
-def shared_server(kind: str) -> Iterator[Path]:
-    """The directory of a server of this kind that runs during the block. Raises `EngineNotStarted`."""
-    base, users = _join(kind)
+def shared_server(kind: str, *, own: str = "") -> Iterator[Path]:
+    """The directory of a server of this kind that runs during the block; `own` names one that nobody else uses.
+
+    Raises `EngineNotStarted`.
+    """
+    base, users = _join(kind, own)
     try:
         _wait(base)
         yield base
@@ -86,7 +89,7 @@ def shared_server(kind: str) -> Iterator[Path]:
         os.close(users)
 
 
-def _join(kind: str) -> tuple[Path, int]:
+def _join(kind: str, own: str) -> tuple[Path, int]:
     """Take part in this test run's server, or be the first and start its keeper."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"p{os.getpid()}")[:8]
     with (place() / f"{kind}-{run}.lock").open("w") as gate:

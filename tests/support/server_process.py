@@ -18,7 +18,7 @@ STOP_SECONDS = 10.0
 
 def start_server(
     base: Path, command: Sequence[str], *, ready: Callable[[], bool], env: Mapping[str, str] | None = None
-) -> None:
+) -> subprocess.Popen[bytes]:
     """Start it, note its process id, and return once it is ready. `env` is added to the environment."""
     with (base / LOG_FILE).open("ab") as log:
         process = subprocess.Popen(
@@ -32,6 +32,7 @@ def start_server(
         if time.monotonic() > deadline:
             raise RuntimeError(f"{command[0]} is not ready after {START_SECONDS} seconds; see {base / LOG_FILE}")
         time.sleep(0.02)
+    return process
 
 
 def stop_server(base: Path) -> None:

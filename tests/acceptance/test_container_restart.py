@@ -1,0 +1,70 @@
+"""A daemon that dies or restarts takes its containers up again: the task runs once, and its log is whole and once."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.support.daemon import Daemon
+from tests.support.engines import ContainerEngine
+from tests.support.waiting import wait_until
+
+LINES = 60
+JOB: dict[str, Any] = {
+    "name": "goes on",
+    "output": "{{ tasks.host }}",
+    "tasks": [
+        {
+            "name": "prints",
+            "image": "bb",
+            "var": "host",
+            "mounts": [{"type": "volume", "target": "/data"}],
+            "sidecars": [{"name": "beside", "image": "bb", "run": "echo beside; sleep 600"}],
+            "pre": [{"name": "before", "image": "bb", "run": "echo before; echo made before > /data/made"}],
+            "post": [{"name": "after", "image": "bb", "run": "cat /data/made"}],
+            "run": "hostname >> /data/hosts\n"
+            f"n=0; while [ $n -lt {LINES} ]; do echo out $n; echo err $n >&2; n=$((n + 1)); sleep 0.1; done\n"
+            "cat /data/hosts > $TORK_OUTPUT",
+        }
+    ],
+}
+
+
+def _kill_the_server(daemon: Daemon) -> None:
+    for process in daemon.children("server"):
+        process.kill()
+
+
+def _kill_everything(daemon: Daemon) -> None:
+    daemon.kill()
+    daemon.start()
+
+
+def _restart(daemon: Daemon) -> None:
+    assert daemon.stop(signal.SIGTERM) == 0
+    daemon.start()
+
+
+@pytest.mark.parametrize("harm", [_kill_the_server, _kill_everything, _restart], ids=["server", "everything", "TERM"])
+def test_a_container_goes_on_through_a_restart_of_the_daemon(
+    container_engine: ContainerEngine, harm: Callable[[Daemon], None]
+) -> None:
+    with Daemon({**container_engine.settings, "TORK_WORKER_DRAIN": "0s"}) as daemon:
+        job_id = daemon.submit(JOB)
+        wait_until(lambda: "out 5\n" in daemon.log_text(job_id), timeout=30, describe=daemon.told)
+        harm(daemon)
+        job = daemon.wait(job_id, within=60)
+
+        assert job["state"] == "COMPLETED", job
+        (task,) = job["execution"]
+        assert "redelivered" not in task
+        assert len(job["result"].split()) == 1, f"it ran in more than one container: {job['result']}"
+        wait_until(lambda: "made before\n" in daemon.log_text(job_id))
+        lines = daemon.log_text(job_id).splitlines()
+        assert [line for line in lines if line.startswith("out ")] == [f"out {n}" for n in range(LINES)]
+        assert [line for line in lines if line.startswith("err ")] == [f"err {n}" for n in range(LINES)]
+        assert [line for line in lines if line[:3] not in {"out", "err"}] == ["before", "beside", "made before"]
+        wait_until(lambda: not container_engine.api.left_with(f"torkd.job={job_id}"))
