@@ -89,6 +89,11 @@ class EngineApi:
         """Remove this name of an image, and the image with its last one."""
         self.call("DELETE", f"/images/{quote(name, safe='/:')}", {"force": "true"})
 
+    def create_network(self, name: str) -> None:
+        """Make a bridge network."""
+        body = json.dumps({"Name": name, "Driver": "bridge"}).encode()
+        self.call("POST", "/networks/create", body=body, headers={"Content-Type": "application/json"})
+
     def left_with(self, label: str) -> list[str]:
         """The names of the containers, volumes and networks that carry a label, given as `name=value` or `name`."""
         query: dict[str, str | Sequence[str]] = {"filters": json.dumps({"label": [label]})}

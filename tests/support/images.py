@@ -1,7 +1,7 @@
 """The images of tests, made of nothing but busybox: nothing can be pulled from outside.
 
 `bb` has a shell and the usual programs, and says nothing about how it wants to be run. The others are the same files with
-a configuration. `STAND_INS` are names of the world that examples use.
+a configuration.
 """
 
 from __future__ import annotations
@@ -33,16 +33,8 @@ class Image:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-STAND_INS = (
-    "alpine:3.21",
-    "alpine/git:2.47.2",
-    "dpokidov/imagemagick:7.1.1-8-bullseye",
-    "jrottenberg/ffmpeg:7.1-alpine",
-    "minio/mc:RELEASE.2025-04-16T18-13-26Z",
-    "python:3.13-slim",
-)
 IMAGES = (
-    Image(names=("bb:latest", "bb:1", *STAND_INS)),
+    Image(names=("bb:latest", "bb:1")),
     Image(names=("bb-cmd:latest",), config={"Cmd": ["echo", "said by the cmd of the image"]}),
     Image(
         names=("bb-entry:latest",),
@@ -56,7 +48,7 @@ IMAGES = (
     Image(names=("bb-user:latest",), config={"User": f"{USER_ID}:{USER_ID}", "WorkingDir": "/home/someone"}),
     Image(names=("bb-stop:latest",), config={"StopSignal": "SIGINT"}),
     Image(
-        names=("bb-http:latest", "nginx:1.27-alpine"),
+        names=("bb-http:latest",),
         config={"Cmd": ["httpd", "-f", "-v", "-p", str(HTTP_PORT), "-h", "/var/www"]},
     ),
 )

@@ -31,8 +31,10 @@ def start(base: Path) -> None:
         f'[storage]\ndriver = "overlay"\nrunroot = "{base}/run"\ngraphroot = "{base}/data"\n'
     )
     # Those of tests speak no TLS; whatever port they get.
-    (base / "registries.conf").write_text('[[registry]]\nlocation = "127.0.0.1"\ninsecure = true\n')
-    (base / "policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+    hosts = ("127.0.0.1", "localhost")
+    (base / "registries.conf").write_text(
+        "".join(f'[[registry]]\nlocation = "{host}"\ninsecure = true\n' for host in hosts)
+    )
     socket = base / "engine.sock"
     start_server(
         base,

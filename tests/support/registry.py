@@ -7,12 +7,12 @@ import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tests.support.postgres import free_port
 from tests.support.server_process import start_server, stop_server
 
 PROGRAMS = ("docker-registry",)
-USERNAME, PASSWORD = "ali", "sesame"
 _PASSWORD_HASH = "$2b$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O"
 """bcrypt of the password; the registry knows nothing else."""
 PORT_FILE = "port"
@@ -21,6 +21,9 @@ PORT_FILE = "port"
 @dataclass(frozen=True, kw_only=True)
 class Registry:
     """A running one."""
+
+    USERNAME: ClassVar[str] = "ali"
+    PASSWORD: ClassVar[str] = "sesame"
 
     host: str
     """Address and port, as images' names begin."""
@@ -43,7 +46,7 @@ class Registry:
 def start(base: Path) -> None:
     """Start it in this directory."""
     port = free_port()
-    (base / "htpasswd").write_text(f"{USERNAME}:{_PASSWORD_HASH}\n")
+    (base / "htpasswd").write_text(f"{Registry.USERNAME}:{_PASSWORD_HASH}\n")
     (base / "config.yml").write_text(
         f"""version: 0.1
 log: {{level: warn}}
