@@ -73,10 +73,10 @@ class Execution:
     def run(self) -> str:
         """See it through; the main step's output. Raises `RuntimeFailure`."""
         self._check()
-        self._await_engine()
         directory = self._run.keep()
         mounts = Mounts(self._run, self._equipment.engine, self._equipment.mount_rules)
         try:
+            self._await_engine()
             place = self._prepare(directory, mounts)
             result = self._run_steps(place)
         except RunLeft:
