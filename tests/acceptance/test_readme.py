@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemon import Daemon
+from tests.support.engines import ContainerEngine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,9 +32,9 @@ def readme_daemon() -> Iterator[Daemon]:
         yield running
 
 
-def run(daemon: Daemon, command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def run(daemon: Daemon, command: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
     """Type it into a shell in which the virtual environment is active."""
-    environment = daemon.client_environment()
+    environment = {**daemon.client_environment(), **variables}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["TORK_DATA_DIR"] = str(daemon.base / "data-of-runs")
     return subprocess.run(
@@ -68,6 +69,17 @@ def test_the_first_run_prints_what_is_shown(readme_daemon: Daemon) -> None:
     told = DURATION.sub("0.0s", done.stdout + done.stderr).splitlines()
     missing = [line for line in shown if line != "..." and DURATION.sub("0.0s", line) not in told]
     assert missing == []
+
+
+def test_the_first_container_prints_what_is_shown(readme_daemon: Daemon, stand_ins: ContainerEngine) -> None:
+    [block] = re.findall(
+        r"```console\n(.*?)```", README.partition("## A container")[2].partition("\n## ")[0], re.DOTALL
+    )
+    command, *shown = block.splitlines()
+    done = run(readme_daemon, command.removeprefix("$ "), **stand_ins.settings)
+    told = DURATION.sub("0.0s", done.stdout + done.stderr).splitlines()
+    assert done.returncode == 0, done.stderr
+    assert [line for line in shown if line != "..." and DURATION.sub("0.0s", line) not in told] == []
 
 
 def test_the_job_of_step_four_counts_its_words(readme_daemon: Daemon, tmp_path: Path) -> None:
