@@ -12,7 +12,7 @@ from torkd.datastore.protocol import LogState, Reading
 
 _PARTS_AT_ONCE = 200
 MISSING_PARTS_SECONDS = 5.0
-"""How long an ended task's announced parts are waited for."""
+"""How long an ended task's announced parts are waited for, from the last one that came."""
 
 
 class LogFeed:
@@ -63,6 +63,7 @@ class LogFeed:
             document = self._showing.with_secrets(part, self._secrets)
             data.append(sse.event("log", document, f"{part.run}:{part.number}"))
             self._seq = position.seq
+            self._missing_since = None
         if len(positions) == _PARTS_AT_ONCE:
             return Told(data=b"".join(data), again_in=0)
         return self._at_the_end(state, data)
