@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from tests.bench import measures
+from tests.bench.containers import container_figures
 from tests.bench.figures import Figure, as_json, table
 from tests.bench.startup import startup
 
@@ -18,19 +19,23 @@ from tests.bench.startup import startup
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for programs, in full precision")
+    parser.add_argument("--only", choices=_PARTS, help="measure no more than this")
     options = parser.parse_args()
-    figures = list(_told(_all()))
+    parts = [_PARTS[options.only]] if options.only else _PARTS.values()
+    figures = list(_told(figure for part in parts for figure in part()))
     print(as_json(figures) if options.json else table(figures))
     return 0
 
 
-def _all() -> Iterator[Figure]:
-    yield from measures.shell_steps()
+def _engine() -> Iterator[Figure]:
     with measures.idle_engine() as (daemon, raw):
         for measure in measures.ENGINE:
             yield from measure(daemon, raw)
         yield from startup(daemon)
         yield from measures.postgres(raw)
+
+
+_PARTS = {"shell": measures.shell_steps, "engine": _engine, "containers": container_figures}
 
 
 def _told(figures: Iterable[Figure]) -> Iterator[Figure]:

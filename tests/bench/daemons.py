@@ -43,6 +43,12 @@ def noop_daemon() -> Daemon:
     return Daemon({"TORK_RUNTIME_TYPE": "noop", **_SETTINGS}, command=(str(program),), place=_disk())
 
 
+def container_daemon(engine: Mapping[str, str], *, slots: int, prefix: tuple[str, ...] = ()) -> Daemon:
+    """A daemon that runs containers; `engine` are the settings that lead to theirs, `prefix` goes before its command."""
+    settings = {**_SETTINGS, **engine, "TORK_WORKER_QUEUES_DEFAULT": str(slots)}
+    return Daemon(settings, prefix=prefix, place=_disk())
+
+
 def time_job(daemon: Daemon, job: Mapping[str, Any], before: Sequence[Took] = ()) -> Took:
     """Submit it and wait for its end. Fails when that is not COMPLETED. How long it took before says when to look."""
     used = cpu_seconds(daemon)
