@@ -232,7 +232,7 @@ def test_an_example_with_containers_does_what_it_claims_and_leaves_nothing(
     path = tmp_path / f"{example}.yaml"
     path.write_text((EXAMPLES / path.name).read_text().replace("/srv/tork/film", str(around.films)))
     code, job, log = submitted(container_daemon, path, *arguments(example, around))
-    assert (code, job["state"]) == (0, "COMPLETED"), log
+    assert (code, job["state"]) == (0, "COMPLETED"), f"{job.get('error')}\n{log}"
     CONTAINER_CLAIMS[example].check(job, log)
     assert what_is_left(container_daemon, stand_ins) == []
 

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,11 @@ def readme_daemon() -> Iterator[Daemon]:
         yield running
 
 
-def run(daemon: Daemon, command: str, cwd: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    daemon: Daemon, command: str, cwd: Path = ROOT, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Type it into a shell in which the virtual environment is active."""
-    environment = {**daemon.client_environment(), **variables}
+    environment = {**daemon.client_environment(), **(settings or {})}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["TORK_DATA_DIR"] = str(daemon.base / "data-of-runs")
     return subprocess.run(
@@ -76,7 +78,7 @@ def test_the_first_container_prints_what_is_shown(readme_daemon: Daemon, stand_i
         r"```console\n(.*?)```", README.partition("## A container")[2].partition("\n## ")[0], re.DOTALL
     )
     command, *shown = block.splitlines()
-    done = run(readme_daemon, command.removeprefix("$ "), **stand_ins.settings)
+    done = run(readme_daemon, command.removeprefix("$ "), settings=stand_ins.settings)
     told = DURATION.sub("0.0s", done.stdout + done.stderr).splitlines()
     assert done.returncode == 0, done.stderr
     assert [line for line in shown if line != "..." and DURATION.sub("0.0s", line) not in told] == []
