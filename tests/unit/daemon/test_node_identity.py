@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from torkd.node_identity import claim_identity, new_node_id
+from torkd.node_identity import claim_identity, dead_nodes, new_node_id
 
 
 def test_an_id_is_kept_over_a_restart(tmp_path: Path) -> None:
@@ -59,3 +59,32 @@ def test_ids_hold_no_letters_that_look_alike() -> None:
     ids = "".join(new_node_id() for _ in range(200))
     assert not set(ids) & set("01lIO")
     assert len(ids) == 200 * 22
+
+
+class TestDeadNodes:
+    def test_only_those_whose_lock_is_free_are_dead(self, tmp_path: Path) -> None:
+        alive, dead = claim_identity(tmp_path, "worker"), claim_identity(tmp_path, "worker")
+        dead.release()
+        with dead_nodes(tmp_path, "worker") as found:
+            assert found == [dead.node_id]
+        alive.release()
+
+    def test_nobody_takes_their_id_meanwhile_and_anybody_afterwards(self, tmp_path: Path) -> None:
+        dead = claim_identity(tmp_path, "worker")
+        dead.release()
+        with dead_nodes(tmp_path, "worker"):
+            other = claim_identity(tmp_path, "worker")
+            assert other.node_id != dead.node_id
+        again = claim_identity(tmp_path, "worker")
+        assert again.node_id == dead.node_id
+        other.release()
+        again.release()
+
+    def test_another_role_is_not_asked(self, tmp_path: Path) -> None:
+        claim_identity(tmp_path, "coordinator").release()
+        with dead_nodes(tmp_path, "worker") as found:
+            assert found == []
+
+    def test_without_a_directory_there_are_none(self, tmp_path: Path) -> None:
+        with dead_nodes(tmp_path / "none", "worker") as found:
+            assert found == []
