@@ -14,7 +14,7 @@ from tests.support.engines import ContainerEngine
 from tests.support.registry import Registry
 
 CASES = read_cases()
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ _MODES = {"Podman": frozenset({"slirp4netns", "pasta", "private", "pod", "ns", "
 """Words that an engine takes for a mode before it looks for a network, beside `host`, `none`, `bridge` and `default`."""
 _MISSING = re.compile(r"\bnetwork (?:with name or ID )?(\S+?):? (?:network )?not found")
 """How Docker and Podman say it."""
+
+_PAUSES_SECONDS = (0.1, 0.3)
+"""Before another try."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,7 +130,7 @@ def create_private_network(
     A stop does not interrupt it, since the name could not be removed while it is still being made.
     """
     try:
-        _finish_within(lambda: engine.create_network(name, labels=labels), limit_seconds)
+        _finish_within(lambda: _create(engine, name, labels), limit_seconds)
     except ResourceBusy:
         _LOG.debug("the network %s is there already", name)
     except TimeoutError as error:
@@ -140,6 +144,20 @@ def create_private_network(
 def remove_private_network(engine: Engine, name: str) -> bool:
     """Whether it is gone. No container of the run is left."""
     return remove_patiently(f"network {name}", lambda: engine.remove_network(name))
+
+
+def _create(engine: Engine, name: str, labels: Mapping[str, str]) -> None:
+    """Podman fails now and then when other networks come and go at that moment."""
+    for pause in _PAUSES_SECONDS:
+        try:
+            engine.create_network(name, labels=labels)
+            return
+        except (ResourceBusy, EngineUnavailable):
+            raise
+        except EngineError as error:
+            _LOG.debug("the network %s is tried again: %s", name, error)
+            time.sleep(pause)
+    engine.create_network(name, labels=labels)
 
 
 def _finish_within(act: Callable[[], None], limit_seconds: float) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
 from tork.errors import RuntimeFailure
 from tork.task import Probe, Sidecar
 from torkd.runtime.containers.container_config import LOCALHOST
-from torkd.runtime.containers.engine import EngineError
+from torkd.runtime.containers.engine import EngineError, Standing
 from torkd.runtime.containers.probe import wait_until_ready
 from torkd.runtime.containers.step import Place, StepContainer
 from torkd.runtime.failure_text import failure_text
@@ -73,9 +73,7 @@ class Sidecars:
             return watch.ending.code if watch.ending is not None else None
 
         try:
-            port = (
-                probe.port if self._place.networks.is_host else self._published_port(container, probe.port, exit_code)
-            )
+            port = probe.port if self._place.networks.is_host else self._published_port(container, probe.port)
             stop = self._place.run.stop
             with closing(self._place.run.log.stream()) as log:
                 wait_until_ready(probe, self._host(), port, log=log, stop=stop, exit_code=exit_code)
@@ -87,13 +85,16 @@ class Sidecars:
                 f"sidecar '{name}' ended before its probe passed: {failure_text(code, '', watch.tail)}"
             ) from failure
 
-    def _published_port(self, container: StepContainer, port: int, exit_code: Callable[[], int | None]) -> int:
+    def _published_port(self, container: StepContainer, port: int) -> int:
+        equipment = self._place.equipment
         deadline = time.monotonic() + _PORT_SECONDS
         while True:
-            found = self._place.equipment.engine.inspect_container(container.container).ports.get(port)
-            if found is not None:
-                return found
-            if time.monotonic() > deadline or exit_code() is not None:
+            state = equipment.engine.inspect_container(container.container)
+            if port in state.ports:
+                return state.ports[port]
+            if state.standing is Standing.ENDED and container.watch is not None:
+                container.watch.wait(equipment.options.patience_seconds)  # then its exit code is known
+            if state.standing is Standing.ENDED or time.monotonic() > deadline:
                 raise RuntimeFailure(f"port {port} is not published")
             if self._place.run.stop.wait(_LOOK_SECONDS):
                 raise self._place.run.stop.error()
