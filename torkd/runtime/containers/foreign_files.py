@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from torkd.runtime.containers.engine import Engine, EngineError
+from torkd.runtime.containers.images import engine_name
 
 _TARGET = "/torkd"
 _ROOT = "0:0"
@@ -51,7 +52,7 @@ class ForeignFiles:
     def _config(self, directory: Path) -> dict[str, Any]:
         mount = {"Type": "bind", "Source": str(directory.parent), "Target": _TARGET}
         return {
-            "Image": self.image,
+            "Image": engine_name(self.image),
             "User": _ROOT,
             "Entrypoint": ["rm", "-rf", f"{_TARGET}/{directory.name}"],
             "Cmd": [],

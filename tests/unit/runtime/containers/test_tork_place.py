@@ -275,7 +275,7 @@ class TestForeignFiles:
         [config] = configs
         assert config["User"] == "0:0"
         assert config["Entrypoint"] == ["rm", "-rf", "/torkd/main"]
-        assert config["Image"] == "bb"
+        assert config["Image"] == "bb:latest"
         assert config["Labels"]["torkd.run"] == "r1"
         assert config["HostConfig"]["NetworkMode"] == "none"
         assert config["HostConfig"]["Mounts"] == [{"Type": "bind", "Source": str(tmp_path / "run"), "Target": "/torkd"}]
