@@ -144,6 +144,7 @@ def blown_at(
 BINDS = pytest.mark.parametrize("binds", [True, False], ids=["directories", "volumes"])
 # A network that was refused is tried again.
 NEEDED = {"create_volume", "create_container", "connect_network", "put_archive", "start_container"}
+"""Calls that are not tried again: without them a run can't succeed."""
 WHEN = pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 
 
