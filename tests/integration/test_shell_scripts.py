@@ -14,8 +14,8 @@ from tests.support.runs import RecordedRun
 from tests.support.waiting import wait_until
 from tork.errors import RuntimeFailure, TaskTimedOut
 from tork.task import AuxTask, Limits, Mount, Registry, Sidecar, TaskDefinition
+from torkd.runtime.plain_file import MAX_RESULT_SIZE
 from torkd.runtime.shell import ShellOptions, ShellRuntime
-from torkd.runtime.work_directory import MAX_RESULT_SIZE
 
 Make = Callable[..., ShellRuntime]
 

@@ -16,7 +16,16 @@ from torkd.runtime.containers.networks import Attachment
 from torkd.runtime.containers.quantities import memory_bytes, nano_cpus
 
 STEP_LABEL = "torkd.step"
-LOCALHOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A port of a container that can be reached from here."""
+
+    port: int
+    """In the container."""
+    address: str
+    """The address of the engine's host that it is published on, and no other: the one by which we reach the engine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +54,7 @@ def container_config(
     tork: Mapping[str, Any],
     workdir: str,
     attachment: Attachment,
-    published: int | None = None,
+    published: Published | None = None,
     with_init: bool,
 ) -> dict[str, Any]:
     """The body for one step's container; `tork` is the mount of its `/tork`, `published` a port to be published."""
@@ -74,8 +83,9 @@ def container_config(
     if directory := working_directory(step, workdir):
         config["WorkingDir"] = directory
     if published is not None:
-        config["ExposedPorts"] = {f"{published}/tcp": {}}
-        host["PortBindings"] = {f"{published}/tcp": [{"HostIp": LOCALHOST, "HostPort": ""}]}
+        port = f"{published.port}/tcp"
+        config["ExposedPorts"] = {port: {}}
+        host["PortBindings"] = {port: [{"HostIp": published.address, "HostPort": ""}]}
     return config
 
 

@@ -28,6 +28,8 @@ PRUNE_SECONDS = 3600.0
 _AWAY_SECONDS = 5.0
 """How soon leftovers are looked for again when the engine did not answer."""
 
+_CLOSE_SECONDS = 5.0
+"""How long a look for leftovers that is under way may take at the end."""
 _SOON_SECONDS = 1.0
 """The same, when a run could not remove something."""
 
@@ -113,7 +115,7 @@ class ContainerRuntime:
         self._closing.set()
         self._look.set()
         if self._keeper is not None:
-            self._keeper.join(timeout=1.0)
+            self._keeper.join(timeout=_CLOSE_SECONDS)
         self._equipment.engine.close()
 
     def _owned(self) -> Collection[str]:

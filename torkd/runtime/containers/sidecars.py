@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 
 from tork.errors import RuntimeFailure
 from tork.task import Probe, Sidecar
-from torkd.runtime.containers.container_config import LOCALHOST
+from torkd.runtime.containers.container_config import Published
 from torkd.runtime.containers.engine import EngineError, Standing
 from torkd.runtime.containers.probe import wait_until_ready
 from torkd.runtime.containers.step import Place, StepContainer
@@ -17,6 +18,7 @@ from torkd.runtime.failure_text import failure_text
 
 SIDECAR = "sidecar-"
 """How the names of their steps begin."""
+_LOCALHOST = "127.0.0.1"
 _PORT_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 
@@ -26,7 +28,6 @@ class Sidecars:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._workdir = place.run.definition.workdir
         self._containers: list[StepContainer] = []
 
     def start(self) -> None:
@@ -62,8 +63,10 @@ class Sidecars:
             self._containers.pop().remove()
 
     def _container(self, index: int, sidecar: Sidecar) -> StepContainer:
-        port = sidecar.probe.port if sidecar.probe is not None else None
-        return StepContainer(self._place, f"{SIDECAR}{index}", sidecar, published=port)
+        published = None
+        if sidecar.probe is not None:
+            published = Published(port=sidecar.probe.port, address=address_of(self._place.equipment.engine.place))
+        return StepContainer(self._place, f"{SIDECAR}{index}", sidecar, published=published)
 
     def _await(self, container: StepContainer, probe: Probe) -> None:
         watch = container.watch
@@ -76,7 +79,14 @@ class Sidecars:
             port = probe.port if self._place.networks.is_host else self._published_port(container, probe.port)
             stop = self._place.run.stop
             with closing(self._place.run.log.stream()) as log:
-                wait_until_ready(probe, self._host(), port, log=log, stop=stop, exit_code=exit_code)
+                wait_until_ready(
+                    probe,
+                    address_of(self._place.equipment.engine.place),
+                    port,
+                    log=log,
+                    stop=stop,
+                    exit_code=exit_code,
+                )
         except RuntimeFailure as failure:
             if (code := exit_code()) is None or self._place.run.stop.is_set():
                 raise
@@ -99,10 +109,16 @@ class Sidecars:
             if self._place.run.stop.wait(_LOOK_SECONDS):
                 raise self._place.run.stop.error()
 
-    def _host(self) -> str:
-        """Where published ports are: on the engine's host."""
-        place = urlsplit(self._place.equipment.engine.place)
-        return place.hostname or LOCALHOST if place.scheme == "tcp" else LOCALHOST
+
+def address_of(place: str) -> str:
+    """By which address published ports of an engine are reached: for one on another host, that by which we reach it."""
+    url = urlsplit(place)
+    if url.scheme not in {"tcp", "ssh", "http", "https"} or not url.hostname:
+        return _LOCALHOST
+    try:
+        return socket.gethostbyname(url.hostname)
+    except OSError as error:
+        raise RuntimeFailure(f"the engine's host {url.hostname} is not known: {error}") from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from tork.task import AuxTask, TaskDefinition
 from torkd.runtime.containers.alias import slug
 from torkd.runtime.containers.archive import archive_of
 from torkd.runtime.containers.command import FILES_DIRECTORY, effective_command, working_directory
-from torkd.runtime.containers.container_config import Share, container_config
+from torkd.runtime.containers.container_config import Published, Share, container_config
 from torkd.runtime.containers.credentials import find_credentials
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
 from torkd.runtime.containers.equipment import Equipment
@@ -52,7 +52,7 @@ class StepContainer:
         step: TaskDefinition | AuxTask,
         *,
         workdir: str = "",
-        published: int | None = None,
+        published: Published | None = None,
     ) -> None:
         self.name = name
         self.step = step

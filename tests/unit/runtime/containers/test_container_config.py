@@ -9,7 +9,7 @@ import pytest
 
 from tork.errors import RuntimeFailure
 from tork.task import AuxTask, Limits, TaskDefinition
-from torkd.runtime.containers.container_config import Share, check_share, container_config
+from torkd.runtime.containers.container_config import Published, Share, check_share, container_config
 from torkd.runtime.containers.differences import DOCKER, PODMAN
 from torkd.runtime.containers.networks import Attachment
 
@@ -77,7 +77,7 @@ def test_of_a_working_directory() -> None:
 
 
 def test_a_published_port_is_this_hosts_alone() -> None:
-    made = body(TaskDefinition(image="bb"), published=80)
+    made = body(TaskDefinition(image="bb"), published=Published(port=80, address="127.0.0.1"))
     assert made["ExposedPorts"] == {"80/tcp": {}}
     assert made["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": ""}]}
 
