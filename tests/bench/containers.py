@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from tests.bench.bare_containers import COMMAND, BareContainers
-from tests.bench.daemons import Took, container_daemon, time_job
+from tests.bench.daemons import Took, container_daemon, time_awaited_job
 from tests.bench.figures import Figure
 from tests.support import docker_engine, podman_engine
 from tests.support.daemon import Daemon
@@ -96,7 +96,7 @@ def _steps(title: str, daemon: Daemon, bare: BareContainers, *, rounds: int, has
     took, bare_ms = list[Took](), list[float]()
     for _ in range(rounds):
         bare_ms.append(bare.step_ms(STEPS))
-        took.append(time_job(daemon, job, took))
+        took.append(time_awaited_job(daemon, job))
     reference = median(bare_ms)
     times = {
         "startedAt to completedAt": median(each.engine_seconds for each in took) / STEPS * 1000,
@@ -124,7 +124,7 @@ def _side_by_side(title: str, daemon: Daemon, bare: BareContainers, *, has_targe
     took, rates = list[Took](), list[float]()
     for _ in range(ROUNDS):
         rates.append(bare.per_second(STEPS, AT_ONCE))
-        took.append(time_job(daemon, job, took))
+        took.append(time_awaited_job(daemon, job))
     measured, reference = STEPS / median(each_took.seconds for each_took in took), median(rates)
     return Figure(
         name=f"containers, {title}, {AT_ONCE} at once",
@@ -156,7 +156,7 @@ def _blind_daemon(engine: ContainerEngine) -> Iterator[Daemon]:
 
 def _warm_up(daemon: Daemon, bare: BareContainers) -> None:
     bare.step_ms(1)
-    time_job(daemon, {"name": "warm up", "tasks": [_task("step")]})
+    time_awaited_job(daemon, {"name": "warm up", "tasks": [_task("step")]})
 
 
 def _task(name: str) -> Job:
