@@ -26,6 +26,8 @@ _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
 _HEX_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
+_ID_BEGINNING = re.compile(r"[0-9a-f]+")
+"""Behind `sha256:` Docker takes it for the beginning of an id, before it looks for a name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +79,7 @@ def parse_reference(text: str) -> ImageReference:
     if not well_formed:
         raise _failure(text, "can't be read", "[host[:port]/]name[:tag][@digest], such as alpine:3.20")
     host = HUB if host in HUB_HOSTS else host
-    if _IMAGE_ID.fullmatch(path) or (path == "sha256" and _IMAGE_ID.fullmatch(tag)):
+    if _IMAGE_ID.fullmatch(path) or (path == "sha256" and _ID_BEGINNING.fullmatch(tag)):
         raise _failure(text, "is an image's id", "its name")
     if host == HUB and "/" not in path:
         path = _OFFICIAL + path

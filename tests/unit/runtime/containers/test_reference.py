@@ -110,7 +110,11 @@ def test_upper_case_letters_are_named_as_the_fault() -> None:
         parse_reference("MyApp:1")
 
 
-@pytest.mark.parametrize("text", ["a" * 64, DIGEST], ids=["short", "with-algorithm"])
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 64, DIGEST, "sha256:003fa583fe1b", "sha256:0"],
+    ids=["short", "with-algorithm", "beginning", "one-digit"],
+)
 def test_an_image_id_is_not_taken_for_a_name_at_the_hub(text: str) -> None:
     with pytest.raises(RuntimeFailure, match=r"is an image's id \(right would be its name\)$"):
         parse_reference(text)
