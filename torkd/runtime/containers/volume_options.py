@@ -13,8 +13,10 @@ from torkd.runtime.containers.bind_rules import BindRules
 
 HARMLESS_TYPES = ("tmpfs", "nfs", "nfs4", "cifs")
 _BINDS = frozenset({"bind", "rbind"})
-_MOVES = frozenset({"move", "remount", "loop", "overlay", "helper"})
+_MOVES = frozenset({"move", "remount", "loop", "overlay", "helper", "uhelper", "cred", "credentials"})
 """Words of `o` that make even a harmless type show another part of the host."""
+_OF_MOUNT_COMMAND = "x-"
+"""How options begin that are not the file system's but mount(8)'s, which Podman calls: `X-mount.subdir=../../../etc` is a bind."""
 
 
 def check_volume_options(options: Mapping[str, str], rules: BindRules, *, on_this_host: bool) -> dict[str, str]:
@@ -24,9 +26,13 @@ def check_volume_options(options: Mapping[str, str], rules: BindRules, *, on_thi
         raise RuntimeFailure("volume options hold the same name twice (right would be each name once)")
     kind, device = checked.get("type", "").strip(), checked.get("device", "")
     words = {word.strip().partition("=")[0].lower() for word in checked.get("o", "").split(",")}
-    if forbidden := sorted(words & _MOVES):
+    if forbidden := sorted(word for word in words if word in _MOVES or word.startswith(_OF_MOUNT_COMMAND)):
         raise RuntimeFailure(
             f"volume option o is not allowed: {forbidden[0]} (right would be an option of {_HARMLESS})"
+        )
+    if device.lstrip().startswith("-"):  # mount(8) would take it for an option
+        raise RuntimeFailure(
+            f"volume option device is not allowed: {device} (right would be a name without '-' before it)"
         )
     if words & _BINDS or kind.lower() in _BINDS:
         checked["device"] = rules.check(device, on_this_host=on_this_host).path

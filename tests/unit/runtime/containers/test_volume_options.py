@@ -66,8 +66,23 @@ def test_an_allowed_bind_gets_its_real_path(tmp_path: Path) -> None:
         ({"type": "tmpfs", "o": "remount"}, "o is not allowed: remount"),
         ({"type": "nfs", "o": "rw, loop=/dev/loop0"}, "o is not allowed: loop"),
         ({"type": "proc", "device": "proc"}, "type is not allowed: proc"),
+        ({"type": "tmpfs", "o": "size=1m, X-mount.subdir=../../../etc"}, "o is not allowed: x-mount.subdir"),
+        ({"type": "cifs", "device": "//server/share", "o": "credentials=/root/x"}, "o is not allowed: credentials"),
+        ({"type": "tmpfs", "device": "-T/srv/fstab"}, "device is not allowed: -T/srv/fstab"),
     ],
-    ids=["disk", "disk without type", "overlay", "fuse", "none", "remount", "loop", "proc"],
+    ids=[
+        "disk",
+        "disk without type",
+        "overlay",
+        "fuse",
+        "none",
+        "remount",
+        "loop",
+        "proc",
+        "subdirectory by mount(8)",
+        "file of credentials",
+        "option of mount(8) as device",
+    ],
 )
 def test_other_file_systems_are_refused_even_where_binds_are_allowed(options: dict[str, str], shown: str) -> None:
     with pytest.raises(RuntimeFailure, match=f"^volume option {shown} "):
