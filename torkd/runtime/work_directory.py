@@ -22,6 +22,7 @@ from torkd.runtime.plain_file import (
 from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.work_area import WorkArea, remove_tree
 
+_SHOWN_LENGTH = 100
 _OUTPUT, _PROGRESS, _SCRIPT = "stdout", "progress", "entrypoint"
 
 
@@ -72,9 +73,7 @@ class WorkDirectory:
             try:
                 self._write(str(target), content, 0o444)
             except OSError as error:
-                raise RuntimeFailure(
-                    f"file '{name}' can't be written: {error.strerror} (right would be another name)"
-                ) from error
+                raise unwritable(name, error) from error
 
     def _make_directories(self, directory: Path) -> None:
         if str(directory) == self.path:
@@ -100,6 +99,12 @@ class WorkDirectory:
     def _read(self, path: str, limit: int) -> tuple[bytes, int]:
         """Nothing for what is not a plain file of the script's user."""
         return read_plain_file(path, limit, lambda status: not self._owner.is_switch or self._owner.owns(status))
+
+
+def unwritable(name: str, error: OSError) -> RuntimeFailure:
+    """That a file of a task can't be what it is called, or not beside the others."""
+    shown = name if len(name) <= _SHOWN_LENGTH else f"{name[:_SHOWN_LENGTH]}..."
+    return RuntimeFailure(f"file '{shown}' can't be written: {error.strerror} (right would be another name)")
 
 
 def check_file_name(name: str) -> str:

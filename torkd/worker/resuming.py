@@ -33,7 +33,10 @@ def runs_to_take_up(kept_runs: KeptRuns, runtime: Runtime, patience_seconds: flo
         if kept.outcome is not None or run_id in alive:
             taken_up.append(Run.taken_up(kept))
         else:
-            _LOG.info("a run ended with the worker that began it", extra={"run_id": run_id})
+            _LOG.warning(
+                "run %s of before is not there any more, or not where runtime.type looks: its task is handed out again",
+                run_id,
+            )
             kept_runs.remove(run_id)
     if taken_up:
         _LOG.info("%d runs of before are taken up", len(taken_up), extra={"run_ids": [run.run_id for run in taken_up]})

@@ -29,3 +29,17 @@ def test_a_file_that_is_not_trusted_reads_as_nothing(tmp_path: Path) -> None:
 def test_what_is_no_plain_file_reads_as_nothing(tmp_path: Path, put: Callable[[Path], None]) -> None:
     put(tmp_path / "f")
     assert read_plain_file(str(tmp_path / "f"), 100) == (b"", 0)
+
+
+def test_what_is_no_plain_file_is_not_even_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "f")  # as a device would be, which needs rights to make
+    opened = []
+    really_open = os.open
+
+    def noting_open(path: str, flags: int, *more: int) -> int:
+        opened.append((path, flags))
+        return really_open(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", noting_open)
+    read_plain_file(str(tmp_path / "f"), 100)
+    assert [flags & os.O_PATH for _, flags in opened] == [os.O_PATH]

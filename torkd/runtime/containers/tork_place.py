@@ -25,12 +25,20 @@ from torkd.runtime.plain_file import (
 )
 from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.work_area import remove_tree
+from torkd.runtime.work_directory import unwritable
 
 TORK = "/tork"
+_WORKDIR = str(PurePosixPath(FILES_DIRECTORY).relative_to(TORK))
 _OUTPUT, _PROGRESS, _SCRIPT = "stdout", "progress", "entrypoint"
 _WRITE_ONLY, _EXECUTABLE, _READ_ONLY = 0o222, 0o555, 0o444
 _OPEN_DIRECTORY = 0o777
 """Of the default working directory: it is private to a container that may run as any user."""
+
+
+def directory_in_tork(directory: str | None) -> str | None:
+    """How a normalised path of the container goes on below `/tork`; None for one that lies elsewhere."""
+    path = PurePosixPath(directory or "/")
+    return str(path.relative_to(TORK)) if path.is_relative_to(TORK) else None
 
 
 class TorkPlace(Protocol):
@@ -59,8 +67,8 @@ class BoundPlace:
         self.path = path
         self.mount: dict[str, Any] = {"Type": "bind", "Source": str(path), "Target": TORK}
 
-    def make(self, script: str | None, files: Mapping[str, bytes]) -> None:
-        """Write it all. Raises `RuntimeFailure`."""
+    def make(self, script: str | None, files: Mapping[str, bytes], directory: str = _WORKDIR) -> None:
+        """Write it all, the files into that directory of it. Raises `RuntimeFailure`."""
         # The owner, if not root, must be able to read what the container wrote.
         write_only = _WRITE_ONLY if os.geteuid() == 0 else _WRITE_ONLY | 0o400
         try:
@@ -71,11 +79,12 @@ class BoundPlace:
             if script is not None:
                 with NO_SCRIPT_IS_OPEN:
                     self._write(_SCRIPT, script.encode("utf-8", "replace"), _EXECUTABLE)
-            for name, content in files.items():
-                self._make_directories(PurePosixPath(_WORKDIR, name).parent)
-                self._write(f"{_WORKDIR}/{name}", content, _READ_ONLY)
         except OSError as error:
-            raise RuntimeFailure(f"{error.filename or self.path} can't be written: {error.strerror}") from error
+            raise RuntimeFailure(
+                f"the task's files can't be written in {self.path.parent}: {error.strerror}"
+            ) from error
+        for name, content in files.items():
+            self._put(name, content)
 
     def fill(self) -> None:
         """All is there."""
@@ -91,6 +100,13 @@ class BoundPlace:
     def remove(self) -> None:
         """With all that the container may have put there."""
         remove_tree(self.path)
+
+    def _put(self, name: str, content: bytes) -> None:
+        try:
+            self._make_directories(PurePosixPath(_WORKDIR, name).parent)
+            self._write(f"{_WORKDIR}/{name}", content, _READ_ONLY)
+        except OSError as error:
+            raise unwritable(name, error) from error
 
     def _make_directories(self, directory: PurePosixPath) -> None:
         path = self.path
@@ -117,12 +133,12 @@ class VolumePlace:
         self._archive = b""
         self.mount: dict[str, Any] = {"Type": "volume", "Source": name, "Target": TORK}
 
-    def make(self, script: str | None, files: Mapping[str, bytes]) -> None:
+    def make(self, script: str | None, files: Mapping[str, bytes], directory: str = _WORKDIR) -> None:
         """Make the volume, and keep ready what goes in. Raises what the engine does."""
         entries = {_OUTPUT: (b"", _WRITE_ONLY), _PROGRESS: (b"", _WRITE_ONLY)}
         if script is not None:
             entries[_SCRIPT] = (script.encode("utf-8", "replace"), _EXECUTABLE)
-        entries |= {f"{_WORKDIR}/{name}": (content, _READ_ONLY) for name, content in files.items()}
+        entries |= {str(PurePosixPath(directory, name)): (content, _READ_ONLY) for name, content in files.items()}
         directories = {str(parent) for name in entries for parent in PurePosixPath(name).parents if parent.parts}
         self._archive = archive_of(entries, dict.fromkeys(sorted(directories), _OPEN_DIRECTORY))
         self._engine.create_volume(self._name, options={}, labels=self._labels)
@@ -143,6 +159,3 @@ class VolumePlace:
     def remove(self) -> None:
         """Remove the volume."""
         remove_patiently(f"volume {self._name}", lambda: self._engine.remove_volume(self._name))
-
-
-_WORKDIR = str(PurePosixPath(FILES_DIRECTORY).relative_to(TORK))
