@@ -11,7 +11,7 @@ from tork.errors import RuntimeFailure
 from tork.task import AuxTask, TaskDefinition
 from torkd.runtime.containers.alias import slug
 from torkd.runtime.containers.archive import archive_of
-from torkd.runtime.containers.command import FILES_DIRECTORY, effective_command, working_directory
+from torkd.runtime.containers.command import effective_command, working_directory
 from torkd.runtime.containers.container_config import Published, Share, container_config
 from torkd.runtime.containers.credentials import find_credentials
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
@@ -20,7 +20,7 @@ from torkd.runtime.containers.foreign_files import ForeignFiles
 from torkd.runtime.containers.images import Verification
 from torkd.runtime.containers.networks import Attachment, Networks
 from torkd.runtime.containers.reference import parse_reference
-from torkd.runtime.containers.tork_place import BoundPlace, TorkPlace, VolumePlace
+from torkd.runtime.containers.tork_place import BoundPlace, TorkPlace, VolumePlace, directory_in_tork
 from torkd.runtime.containers.watch import Watch
 from torkd.runtime.protocol import LogSink, TaskRun
 from torkd.runtime.work_directory import check_file_name
@@ -155,8 +155,12 @@ class StepContainer:
         command = effective_command(self.step)
         files = {check_file_name(name): content.encode("utf-8", "replace") for name, content in self.step.files.items()}
         directory = working_directory(self.step, self._workdir)
-        is_default = directory == FILES_DIRECTORY
-        tork.make(self.step.run if command.needs_script else None, files if is_default else {})
+        inside = directory_in_tork(directory)
+        script = self.step.run if command.needs_script else None
+        if inside is None:
+            tork.make(script, {})
+        else:  # an engine might unpack an archive beside the bind instead of into it
+            tork.make(script, files, inside)
         attachment = self._attachment()
         config = container_config(
             self.step,
@@ -170,7 +174,7 @@ class StepContainer:
         )
         engine.create_container(self.container, config)
         tork.fill()
-        if files and not is_default and directory is not None:
+        if files and inside is None and directory is not None:
             entries = {str(PurePosixPath(directory, name)): (content, 0o444) for name, content in files.items()}
             engine.put_archive(self.container, "/", archive_of(entries))
         for network, aliases in attachment.connections:

@@ -84,7 +84,7 @@ class BoundPlace:
                 f"the task's files can't be written in {self.path.parent}: {error.strerror}"
             ) from error
         for name, content in files.items():
-            self._put(name, content)
+            self._put(PurePosixPath(directory, name), name, content)
 
     def fill(self) -> None:
         """All is there."""
@@ -101,10 +101,10 @@ class BoundPlace:
         """With all that the container may have put there."""
         remove_tree(self.path)
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, path: PurePosixPath, name: str, content: bytes) -> None:
         try:
-            self._make_directories(PurePosixPath(_WORKDIR, name).parent)
-            self._write(f"{_WORKDIR}/{name}", content, _READ_ONLY)
+            self._make_directories(path.parent)
+            self._write(str(path), content, _READ_ONLY)
         except OSError as error:
             raise unwritable(name, error) from error
 

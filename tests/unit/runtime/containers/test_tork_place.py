@@ -18,7 +18,7 @@ from tork.task import TaskDefinition
 from torkd.runtime.containers import tork_place
 from torkd.runtime.containers.engine import EngineError
 from torkd.runtime.containers.execution import Execution
-from torkd.runtime.containers.tork_place import BoundPlace, VolumePlace
+from torkd.runtime.containers.tork_place import BoundPlace, VolumePlace, directory_in_tork
 from torkd.runtime.plain_file import MAX_RESULT_SIZE
 
 FILES = {"a.txt": b"a", "deep/er/b": b"b\0\xff", "deep/c": b""}
@@ -69,6 +69,21 @@ def test_who_is_not_root_can_read_what_the_container_wrote(tmp_path: Path, monke
 def test_contents_are_as_given(place: BoundPlace) -> None:
     assert (place.path / "entrypoint").read_bytes() == b"echo hi\n"
     assert {name: (place.path / "workdir" / name).read_bytes() for name in FILES} == FILES
+
+
+@pytest.mark.parametrize("directory", [".", "sub", "sub/deeper"])
+def test_files_go_to_the_directory_of_it_that_the_task_works_in(tmp_path: Path, directory: str) -> None:
+    BoundPlace(tmp_path / "main").make(None, FILES, directory)
+    assert {name: (tmp_path / "main" / directory / name).read_bytes() for name in FILES} == FILES
+    assert not (tmp_path / "main" / "workdir").exists()
+
+
+@pytest.mark.parametrize(
+    ("directory", "inside"),
+    [("/tork", "."), ("/tork/workdir", "workdir"), ("/tork/a/b", "a/b"), ("/torkx", None), ("/", None), (None, None)],
+)
+def test_what_lies_in_it_is_told_from_what_lies_elsewhere(directory: str | None, inside: str | None) -> None:
+    assert directory_in_tork(directory) == inside
 
 
 def test_a_container_without_a_script_and_files_has_neither(tmp_path: Path) -> None:
