@@ -34,6 +34,8 @@ class Equipment:
     """Whether the engine has an init process for scripts: with one, a script gets TERM as it would outside."""
     sees_our_directories: bool = True
     """Whether directories of ours can be bound into containers."""
+    answered_at: float = float("-inf")
+    """When a run of ours ended well: then the engine was there, by the monotonic clock."""
     has_leftovers: threading.Event = field(default_factory=threading.Event)
     """Set when a run could not remove something."""
 

@@ -38,6 +38,8 @@ from torkd.runtime.time_limit import timeout_seconds
 from torkd.runtime.work_directory import check_file_name
 
 MAIN = "main"
+_FRESH_SECONDS = 1.0
+"""How long an engine that was there is taken to be there."""
 _LOOK_SECONDS = 0.25
 """How often an engine that is away is looked for."""
 _RESULT = "result"
@@ -89,6 +91,7 @@ class Execution:
             self._clean(mounts)
             raise
         self._clean(mounts)
+        self._equipment.answered_at = time.monotonic()
         return result
 
     def _check(self) -> None:
@@ -106,6 +109,8 @@ class Execution:
 
     def _await_engine(self) -> None:
         """An engine that is being restarted fails nobody who has not begun."""
+        if time.monotonic() - self._equipment.answered_at < _FRESH_SECONDS:
+            return
         deadline = time.monotonic() + self._equipment.options.patience_seconds
         while True:
             try:
