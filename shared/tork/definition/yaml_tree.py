@@ -164,6 +164,8 @@ def _refusal(error: yaml.MarkedYAMLError, text: str) -> Unreadable:
     """The parser's complaint as one sentence, with advice for the mistakes that people make."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    if "nesting depth" in (error.problem or ""):  # newer versions of libyaml have a limit of their own, far beyond ours
+        return Unreadable(DEPTH_MESSAGE, line, column, "depth")
     what = ", ".join(part for part in (error.context, error.problem) if part)
     return Unreadable(f"this is not YAML: {_one_line(what)}{_advice(error, text, line)}", line, column)
 
