@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.messages import a_claim, a_heartbeat
+from tests.support.messages import a_claim, a_heartbeat, a_log_part
 from tests.support.waiting import wait_until
+from tork.errors import BrokerUnavailable
 from torkd.broker.memory import MemoryBroker, events, live
 from torkd.broker.messages import LiveChanges
-from torkd.broker.queues import HEARTBEAT, STARTED
+from torkd.broker.queues import HEARTBEAT, LOGS, STARTED
 
 
 @pytest.fixture
@@ -80,3 +81,20 @@ def test_a_new_broker_knows_no_epoch(broker: MemoryBroker) -> None:
     another.open()
     assert not another.has_epoch("e1")
     another.close()
+
+
+def test_logs_that_are_not_read_make_whoever_prints_wait(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MAX_LOG_LENGTH", 1)
+    part = a_log_part("r1")
+    broker.publish_events([part])
+    with pytest.raises(BrokerUnavailable, match="faster than they are stored"):
+        broker.publish_events([part, a_claim("r1")])
+    broker.publish_events([a_claim("r1")])  # everything else goes on
+    reader = broker.consume_events([LOGS])
+    taken = reader.receive(10, 0.0)
+    assert len(taken) == 1
+    reader.put_back(taken)
+    with pytest.raises(BrokerUnavailable):
+        broker.publish_events([part])
+    reader.ack(reader.receive(10, 0.0))
+    broker.publish_events([part])

@@ -14,14 +14,17 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from tork.errors import BrokerUnavailable
 from tork.node import Queue
 from torkd.broker.memory.waiting import WakeUp
-from torkd.broker.messages import CoordinatorMessage
+from torkd.broker.messages import CoordinatorMessage, LogPrinted
 from torkd.broker.protocol import EventDelivery
 from torkd.broker.queues import COMPLETED, DEAD, ERROR, HEARTBEAT, LOGS, PROGRESS, STARTED, queue_of
 
 HEARTBEAT_SECONDS_TO_LIVE = 10.0
 """An older heartbeat says nothing any more."""
+MAX_LOG_LENGTH = 32_000_000
+"""How many characters of logs may wait to be stored. Whoever prints faster has to wait: memory must not grow without bound."""
 
 
 class MemoryEventDelivery:
@@ -55,11 +58,16 @@ class EventQueues:
         }
         self._delayed: list[tuple[float, int, MemoryEventDelivery]] = []
         self._order = itertools.count()
+        self._log_length = 0
 
     def publish(self, messages: Sequence[CoordinatorMessage]) -> None:
-        """Add each to the queue of its kind."""
+        """Add each to the queue of its kind. Raises `BrokerUnavailable`, and adds none, when too much of logs waits already."""
         now = time.monotonic()
+        length = sum(len(message.contents) for message in messages if isinstance(message, LogPrinted))
         with self.lock:
+            if length and self._log_length > MAX_LOG_LENGTH:
+                raise BrokerUnavailable("logs are printed faster than they are stored")
+            self._log_length += length
             for message in messages:
                 name = queue_of(message)
                 waiting = self._waiting[name]
@@ -76,7 +84,8 @@ class EventQueues:
         for name in names:
             waiting = self._waiting.get(name)
             while waiting and len(taken) < limit:
-                taken.append(waiting.popleft())
+                taken.append(delivery := waiting.popleft())
+                self._log_length -= _log_length(delivery)
         return taken
 
     def put_back(self, deliveries: Sequence[MemoryEventDelivery], delay: float) -> None:
@@ -90,6 +99,7 @@ class EventQueues:
             return
         for delivery in reversed(deliveries):
             self._waiting[delivery.queue].appendleft(delivery)
+            self._log_length += _log_length(delivery)
         self.wake_one()
 
     def wake_one(self) -> None:
@@ -126,6 +136,11 @@ class EventQueues:
         while self._delayed and self._delayed[0][0] <= now:
             delivery = heapq.heappop(self._delayed)[2]
             self._waiting[delivery.queue].append(delivery)
+            self._log_length += _log_length(delivery)
+
+
+def _log_length(delivery: MemoryEventDelivery) -> int:
+    return len(delivery.message.contents) if isinstance(delivery.message, LogPrinted) else 0
 
 
 class MemoryEventConsumer:
