@@ -24,6 +24,8 @@ class Differences:
     """A part of the text by which it says that it has no init process to give."""
     missing_bind: str = "bind source path does not exist"
     """A part of the text by which it says that it does not see a directory."""
+    may_miss_the_end: bool = False
+    """Whether a followed log may end before what a container wrote last: an unfinished line, most of all."""
     gives_gpus: bool = True
     """Whether it understands Docker's device requests."""
 
@@ -41,6 +43,7 @@ DOCKER = Differences(
         "Config": {"max-size": "1000g", "max-file": "1", "compress": "false", "mode": "blocking"},
     },
     busy_network=("has active endpoints",),
+    may_miss_the_end=True,
 )
 PODMAN = Differences(
     name="Podman",

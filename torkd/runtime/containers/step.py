@@ -247,4 +247,5 @@ class StepContainer:
             self.container,
             sink,
             patience_seconds=self._equipment.options.patience_seconds,
+            may_miss_the_end=self._equipment.differences.may_miss_the_end,
         )

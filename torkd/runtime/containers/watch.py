@@ -9,14 +9,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from torkd.runtime.containers.engine import ContainerState, Engine, EngineError, EngineUnavailable, LogStream, Standing
+from torkd.runtime.containers.engine import (
+    ContainerState,
+    Engine,
+    EngineError,
+    EngineUnavailable,
+    LogStream,
+    ResourceMissing,
+    Standing,
+)
 from torkd.runtime.process import CUT_SIZE, TAIL_SIZE
 from torkd.runtime.protocol import LogSink
 
 _LOOK_SECONDS = 0.25
 _KILLED = 137
+_LONG_LOG = 512 * 1024 * 1024
+"""From so many bytes on a log is not read twice for a few words at its end that may be missing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +50,11 @@ class Watch:
         sink: Callable[[str], LogSink],
         *,
         patience_seconds: float,
+        may_miss_the_end: bool = False,
     ) -> None:
         self._engine, self._container = engine, container
+        self._may_miss_the_end = may_miss_the_end
+        """Whether the engine may end a followed log before the container's last words."""
         self._sinks = {stream: sink(stream) for stream in ("stdout", "stderr")}
         self._taken = {stream: sink.position for stream, sink in self._sinks.items()}
         """How much of each stream the log has."""
@@ -133,11 +147,13 @@ class Watch:
         return self._abandoned
 
     def _await_end(self) -> int:
-        """The exit code. A log that ended well before the container is read once more."""
+        """The exit code. A log that ended before the container may have is read once more."""
         ended_at = time.monotonic()
         code = self._engine.wait_container(self._container)
-        if time.monotonic() - ended_at > _LOOK_SECONDS:
-            self._read_log()
+        is_short = sum(self._remembered.values()) < _LONG_LOG
+        if (self._may_miss_the_end and is_short) or time.monotonic() - ended_at > _LOOK_SECONDS:
+            with suppress(ResourceMissing):  # somebody else removed it, and its log
+                self._read_log()
         return code
 
     def _read_log(self) -> None:

@@ -53,8 +53,16 @@ def begun(engine: ServedEngine, behaviour: Behaviour) -> None:
     engine.start_container("c")
 
 
-def watched(engine: ServedEngine, log: KeptLog, *, patience_seconds: float = 5.0) -> Watch:
-    return Watch(engine, "c", lambda name: log.sink().stream(name), patience_seconds=patience_seconds)
+def watched(
+    engine: ServedEngine, log: KeptLog, *, patience_seconds: float = 5.0, may_miss_the_end: bool = False
+) -> Watch:
+    return Watch(
+        engine,
+        "c",
+        lambda name: log.sink().stream(name),
+        patience_seconds=patience_seconds,
+        may_miss_the_end=may_miss_the_end,
+    )
 
 
 def end_of(watch: Watch) -> Ending:
@@ -118,6 +126,30 @@ class TestLog:
         engine.end("c", 0)
         assert end_of(watch).code == 0
         assert log.text("stdout") == "first\nlast\n"
+
+    def test_last_words_that_an_engine_leaves_out_of_a_followed_log_are_read_when_the_container_has_ended(self) -> None:
+        engine, log = CuttingEngine(1, is_broken=False), KeptLog()
+        begun(
+            engine, Behaviour(output=[("stdout", b"first\n"), ("stdout", b"last"), ("stderr", b"words")], exit_code=1)
+        )
+        watch = watched(engine, log, may_miss_the_end=True)
+        assert end_of(watch).code == 1
+        assert (log.text("stdout"), log.text("stderr")) == ("first\nlast", "words")
+        assert watch.tail == b"first\nlastwords"
+
+    def test_a_log_that_is_gone_with_its_container_hides_no_exit_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        engine, log = ServedEngine("bb"), KeptLog()
+        begun(engine, Behaviour(output=[("stdout", b"first\n")], exit_code=3))
+        follow_log = engine.follow_log
+
+        def follow_once(container: str) -> LogStream:
+            if engine.count("wait_container"):
+                raise ResourceMissing(f"No such container: {container}")
+            return follow_log(container)
+
+        monkeypatch.setattr(engine, "follow_log", follow_once)
+        assert end_of(watched(engine, log, may_miss_the_end=True)).code == 3
+        assert log.text("stdout") == "first\n"
 
     def test_what_a_worker_of_before_logged_is_passed_over_and_yet_in_the_tail(self, engine: ServedEngine) -> None:
         log = KeptLog()
