@@ -47,6 +47,7 @@ class FakeEngine(Interruptible):
         self.containers: dict[str, FakeContainer] = {}
         self.volumes: dict[str, FakeVolume] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
+        self.selinux = False
         self.images = {full_name(image): f"sha256:{full_name(image)}" for image in images}
         """By full name, what the engine calls them."""
         self.remote: dict[str, Remote] = {}
@@ -104,6 +105,11 @@ class FakeEngine(Interruptible):
     @counted
     def ping(self) -> None:
         """It answers."""
+
+    @counted
+    def has_selinux(self) -> bool:
+        """As the test says."""
+        return self.selinux
 
     @counted
     def create_container(self, name: str, config: Mapping[str, Any]) -> str:

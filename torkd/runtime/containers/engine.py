@@ -106,6 +106,9 @@ class Engine(Protocol):
     def ping(self) -> None:
         """Returns when it answers. Raises `EngineUnavailable` saying what to do about it."""
 
+    def has_selinux(self) -> bool:
+        """Whether SELinux keeps its containers from files that were not labelled for them."""
+
     def create_container(self, name: str, config: Mapping[str, Any]) -> str:
         """Make one, not started; its id. `config` is the body of Docker's `POST /containers/create` (API 1.41).
 

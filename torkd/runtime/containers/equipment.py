@@ -19,6 +19,10 @@ from torkd.runtime.containers.options import ContainerOptions
 _LOG = logging.getLogger(__name__)
 
 
+class DirectoriesUnseen(EngineError):
+    """A container was made with a directory of ours, and another one was in its place."""
+
+
 @dataclass(kw_only=True)
 class Equipment:
     """One for all runs. What it learns only ever goes from more to less, so races cost a try at most."""
@@ -34,6 +38,8 @@ class Equipment:
     """Whether the engine has an init process for scripts: with one, a script gets TERM as it would outside."""
     sees_our_directories: bool = True
     """Whether directories of ours can be bound into containers."""
+    directories_are_proven: bool = False
+    """Whether a container was seen to have one."""
     answered_at: float = float("-inf")
     """When a run of ours ended well: then the engine was there, by the monotonic clock."""
     has_leftovers: threading.Event = field(default_factory=threading.Event)
@@ -44,15 +50,32 @@ class Equipment:
         if self.sees_our_directories and os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0):
             self._use_volumes(f"{directory} is mounted noexec")
 
+    def prove_directories(self, container: str, path: str) -> None:
+        """Look, the first time, whether a made container has the file of ours at this path.
+
+        Podman makes a directory that it does not find, and SELinux hides what is there. Raises `DirectoriesUnseen`.
+        """
+        if self.directories_are_proven:
+            return
+        if self.engine.has_selinux():
+            raise DirectoriesUnseen(f"SELinux keeps containers of {self.engine.name} from the directories of torkd")
+        if self.engine.read_file(container, path, 1) is None:
+            raise DirectoriesUnseen(f"{self.engine.name} at {self.engine.place} does not see the directories of torkd")
+        self.directories_are_proven = True
+
     def learn(self, error: EngineError, directory: Path) -> bool:
-        """Whether the error says something new about the engine, so that another try makes sense."""
+        """Whether the error says something about the engine that makes another try worth while.
+
+        Another run may have learned it a moment before: that is no reason to fail.
+        """
         text = str(error)
-        if self.has_init and self.differences.no_init in text:
-            _LOG.info("%s has no init process for scripts, they are process 1", self.engine.name)
+        if self.differences.no_init in text:
+            if self.has_init:
+                _LOG.info("%s has no init process for scripts, they are process 1", self.engine.name)
             self.has_init = False
             return True
-        if self.sees_our_directories and str(directory) in text and self.differences.missing_bind in text:
-            self._use_volumes(text)
+        if isinstance(error, DirectoriesUnseen) or (str(directory) in text and self.differences.missing_bind in text):
+            self.refuse_directories(text)
             return True
         return False
 

@@ -68,10 +68,11 @@ class SdkEngine:
         except EngineUnavailable as error:
             raise EngineUnavailable(f"{error} ({self.differences.advice})") from error
 
-    def info(self) -> Mapping[str, Any]:
-        """What the engine tells of itself."""
+    def has_selinux(self) -> bool:
+        """As the engine tells of itself."""
         with translated(self._title):
-            return self._connected().info()
+            options = self._connected().info().get("SecurityOptions") or []
+        return any("selinux" in option for option in options)
 
     def create_container(self, name: str, config: Mapping[str, Any]) -> str:
         """Make it, not started."""

@@ -11,7 +11,7 @@ from tork.errors import RuntimeFailure
 from tork.task import AuxTask, TaskDefinition
 from torkd.runtime.containers.alias import slug
 from torkd.runtime.containers.archive import archive_of
-from torkd.runtime.containers.command import effective_command, working_directory
+from torkd.runtime.containers.command import OUTPUT_PATH, effective_command, working_directory
 from torkd.runtime.containers.container_config import Published, Share, container_config
 from torkd.runtime.containers.credentials import find_credentials
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
@@ -173,6 +173,8 @@ class StepContainer:
             with_init=self._equipment.has_init,
         )
         engine.create_container(self.container, config)
+        if isinstance(tork, BoundPlace):
+            self._equipment.prove_directories(self.container, OUTPUT_PATH)
         tork.fill()
         if files and inside is None and directory is not None:
             entries = {str(PurePosixPath(directory, name)): (content, 0o444) for name, content in files.items()}
