@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,8 @@ def _innermost(error: BaseException) -> str:
             return inner.strerror
         if isinstance(inner, TimeoutError | requests.exceptions.Timeout):
             return "it took too long"
+        if isinstance(inner, http.client.RemoteDisconnected):
+            return "it closed the connection"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gc
+import http.client
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+import urllib3
 
 from tests.support.api_server import ApiServer, an_api_server, answer
 from torkd.runtime.containers import sdk_engine
 from torkd.runtime.containers.differences import DOCKER
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceBusy, ResourceMissing
 from torkd.runtime.containers.sdk_engine import SdkEngine, open_client
+from torkd.runtime.containers.sdk_errors import lost
 
 ADVICE = "(right would be a running Docker whose socket torkd may use; DOCKER_HOST says where it is)"
 LIBRARIES = ("urllib3", "requests", "HTTPConnection", "Pool(", "Errno", "Max retries", "object at 0x", "Traceback")
@@ -86,6 +90,12 @@ def test_a_connection_closed_without_an_answer_is_told(server: ApiServer) -> Non
     assert not [word for word in LIBRARIES if word in str(caught.value)]
     assert str(caught.value).startswith(f"Docker at {server.place} does not answer: ")
     engine.close()
+
+
+def test_an_engine_that_dies_before_it_answers_is_told_in_words() -> None:
+    gone = http.client.RemoteDisconnected("Remote end closed connection without response")
+    error = requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", gone))
+    assert str(lost("Docker at x", error)) == "Docker at x does not answer: it closed the connection"
 
 
 def test_an_answer_that_takes_too_long_is_told(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
