@@ -6,6 +6,7 @@ may be left.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from torkd.runtime.protocol import Runtime
 from torkd.runtime.work_area import remove_tree
 from torkd.settings import Settings
 from torkd.settings.kinds import NEVER
+
+log = logging.getLogger(__name__)
 
 DOCKER, PODMAN = "docker", "podman"
 _NONE_FOUND = (
@@ -99,6 +102,7 @@ def _make(
         if engine_type == DOCKER
         else places.podman_engine(environ, place.data / "containers")
     )
+    log.info("containers run on %s at %s", engine.name, engine.place)
     chosen = settings.runtime.docker if engine_type == DOCKER else settings.runtime.podman
     options = ContainerOptions(
         node_id=place.node_id,

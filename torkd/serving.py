@@ -52,6 +52,7 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
                 app=engine.app,
                 drain=engine.drain,
                 end_streams=engine.streams.close,
+                leave=engine.leave,
                 close=engine.close,
                 reload=lambda: _reload(engine),
             )

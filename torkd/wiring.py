@@ -82,6 +82,10 @@ class Engine:
         self.worker.drain(seconds, leave=leave)
         log.info("drained")
 
+    def leave(self) -> None:
+        """End as if killed: what can go on without this process is left to its successor."""
+        self.worker.drain(0.0, leave=not self.is_private)
+
     def close(self) -> None:
         """Stop what still runs, write what is in hand, disconnect. A private engine leaves no job behind."""
         for close in (

@@ -43,12 +43,24 @@ def _kill_everything(daemon: Daemon) -> None:
     daemon.start()
 
 
+def _kill_the_parent(daemon: Daemon) -> None:
+    """The process that was started, as an operator or systemd would; the rest ends by itself."""
+    daemon.process.kill()
+    daemon.process.wait(timeout=10)
+    wait_until(lambda: not daemon.processes(), timeout=30, describe=lambda: str(daemon.processes()))
+    daemon.start()
+
+
 def _restart(daemon: Daemon) -> None:
     assert daemon.stop(signal.SIGTERM) == 0
     daemon.start()
 
 
-@pytest.mark.parametrize("harm", [_kill_the_server, _kill_everything, _restart], ids=["server", "everything", "TERM"])
+@pytest.mark.parametrize(
+    "harm",
+    [_kill_the_server, _kill_the_parent, _kill_everything, _restart],
+    ids=["server", "parent", "everything", "TERM"],
+)
 def test_a_container_goes_on_through_a_restart_of_the_daemon(
     container_engine: ContainerEngine, harm: Callable[[Daemon], None]
 ) -> None:

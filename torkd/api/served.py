@@ -27,6 +27,8 @@ class Served:
     drain: Drain
     end_streams: Callable[[], Any] = _nothing
     """End what is open for as long as the client likes. Called when work is done, before the last requests are waited for."""
+    leave: Callable[[], Any] = _nothing
+    """Leave to a successor what can go on without us. Called before `close` when the parent was killed: nobody asked to stop."""
     close: Callable[[], Any] = _nothing
     """Stop everything. Called last, once."""
     reload: Callable[[], Any] = _nothing

@@ -134,9 +134,16 @@ class StreamingWorker(ThreadWorker):
         if os.getppid() == self.ppid:
             self.served.close()
             return
-        closing = threading.Thread(target=self.served.close, name="close", daemon=True)
+        closing = threading.Thread(target=self._leave_and_close, name="close", daemon=True)
         closing.start()
         closing.join(_ORPHAN_SECONDS)
+
+    def _leave_and_close(self) -> None:
+        try:
+            self.served.leave()
+        except Exception:
+            log.exception("what runs could not be left to a successor")
+        self.served.close()
 
     def notify(self) -> None:
         """Called in every round of the loop: the place to do what signals asked for."""

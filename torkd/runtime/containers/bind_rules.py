@@ -48,7 +48,8 @@ class BindRules:
         """
         if not self.allowed:
             raise RuntimeFailure(
-                "bind mounts are not allowed (right would be type volume, or mounts.bind.allowed on the worker)"
+                "bind mounts are not allowed (right would be type volume, or on the worker mounts.bind.allowed "
+                "and the path in mounts.bind.sources)"
             )
         if not source:
             raise RuntimeFailure("bind source is required (right would be a path of the host, such as /srv/data)")

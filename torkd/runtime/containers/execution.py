@@ -6,6 +6,7 @@ Every name follows from the run's id, so what was begun can be undone, or taken 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from torkd.runtime.containers.networks import (
     remove_private_network,
 )
 from torkd.runtime.containers.reaper import RUN_LABEL
+from torkd.runtime.containers.refusals import NO_SHELL
 from torkd.runtime.containers.sidecars import SIDECAR, Sidecars
 from torkd.runtime.containers.step import Place, StepContainer
 from torkd.runtime.containers.tork_place import BoundPlace
@@ -42,6 +44,8 @@ _FRESH_SECONDS = 1.0
 """How long an engine that was there is taken to be there."""
 _LOOK_SECONDS = 0.25
 """How often an engine that is away is looked for."""
+_NO_SHELL_WORDS = re.compile(rb"exec sh failed|failed to exec pid1")
+"""What the init processes of the engines say, and nobody else, when the image lacks sh."""
 _RESULT = "result"
 """The main step's output, while steps after it run."""
 _COPIED_TICK_SECONDS = 5.0
@@ -112,15 +116,24 @@ class Execution:
         if time.monotonic() - self._equipment.answered_at < _FRESH_SECONDS:
             return
         deadline = time.monotonic() + self._equipment.options.patience_seconds
+        is_told = False
         while True:
             try:
                 self._equipment.engine.ping()
                 return
-            except EngineUnavailable:
+            except EngineUnavailable as error:
                 if time.monotonic() >= deadline:
                     raise
+                if not is_told:
+                    self._tell(f"Waiting for an engine: {error}")
+                    is_told = True
             if self._run.stop.wait(_LOOK_SECONDS):
                 raise self._run.stop.error()
+
+    def _tell(self, line: str) -> None:
+        stream = self._run.log.stream()
+        stream.write(f"{line}\n".encode())
+        stream.close()
 
     def _prepare(self, directory: Path, mounts: Mounts) -> Place:
         run, equipment = self._run, self._equipment
@@ -323,6 +336,8 @@ class _StepRun:
         notes = []
         if ending.was_interrupted:
             notes.append("the container engine was away while the task ran, and may have ended it")
+        if _NO_SHELL_WORDS.search(watch.tail):
+            notes.append(NO_SHELL)
         if ending.ran_out_of_memory:
             memory = self._run.definition.limits.memory if self._run.definition.limits else ""
             notes.append(f"out of memory{f': limits.memory is {memory}' if memory else ''}")

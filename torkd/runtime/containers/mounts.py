@@ -7,7 +7,7 @@ Everything that was begun is undone, also what failed half-way.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from torkd.runtime.containers.volume_options import check_volume_options
 from torkd.runtime.protocol import TaskRun
 
 RESERVED_TARGET = "/tork"
+_KERNEL_DIRECTORIES = ("/proc", "/sys", "/dev")
 _TRUE = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE = frozenset({"", "0", "f", "F", "false", "FALSE", "False"})
 
@@ -146,6 +147,17 @@ def check_target(mount: Mount) -> str:
             "(right would be another path, such as /data)"
         )
     return target
+
+
+def check_room_for_files(directory: str, mounts: Sequence[Mapping[str, Any]]) -> None:
+    """Raise `RuntimeFailure` for a directory into which files are put in vain: something else is mounted on it at the start."""
+    hiding = [entry["Target"] for entry in mounts if entry["Type"] == "tmpfs" or entry.get("ReadOnly")]
+    for target in (*hiding, *_KERNEL_DIRECTORIES):
+        if is_at_or_below(directory, target):
+            raise RuntimeFailure(
+                f"files can't be put into {directory}: it is in {target}, which is mounted anew or can't be written "
+                "(right would be another workdir)"
+            )
 
 
 def _bind(source: str, target: str, options: Mapping[str, str]) -> dict[str, Any]:

@@ -88,9 +88,11 @@ class Sidecars:
                     exit_code=exit_code,
                 )
         except RuntimeFailure as failure:
-            if (code := exit_code()) is None or self._place.run.stop.is_set():
+            if self._place.run.stop.is_set() or type(failure) is not RuntimeFailure:
                 raise
             name = container.step.name or container.name
+            if (code := exit_code()) is None:
+                raise RuntimeFailure(f"sidecar '{name}': {failure}") from failure
             raise RuntimeFailure(
                 f"sidecar '{name}' ended before its probe passed: {failure_text(code, '', watch.tail)}"
             ) from failure

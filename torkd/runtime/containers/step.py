@@ -18,8 +18,10 @@ from torkd.runtime.containers.engine import EngineError, EngineUnavailable, Reso
 from torkd.runtime.containers.equipment import Equipment
 from torkd.runtime.containers.foreign_files import ForeignFiles
 from torkd.runtime.containers.images import Verification
+from torkd.runtime.containers.mounts import check_room_for_files
 from torkd.runtime.containers.networks import Attachment, Networks
 from torkd.runtime.containers.reference import parse_reference
+from torkd.runtime.containers.refusals import in_plain_words
 from torkd.runtime.containers.tork_place import BoundPlace, TorkPlace, VolumePlace, directory_in_tork
 from torkd.runtime.containers.watch import Watch
 from torkd.runtime.protocol import LogSink, TaskRun
@@ -74,7 +76,7 @@ class StepContainer:
                 return
             except EngineError as error:
                 if not self._is_worth_another_try(error):
-                    raise self._place.networks.explain(error, self._equipment.engine) from error
+                    raise self._explained(error) from error
             self._remove()
         raise RuntimeFailure(f"container {self.container} can't be made")
 
@@ -84,7 +86,7 @@ class StepContainer:
             self._equipment.engine.start_container(self.container)
         except EngineError as error:
             if not self._equipment.learn(error, self._place.directory):
-                raise self._place.networks.explain(error, self._equipment.engine) from error
+                raise self._explained(error) from error
             self._remove()
             self.create()
             self._equipment.engine.start_container(self.container)
@@ -158,6 +160,8 @@ class StepContainer:
         inside = directory_in_tork(directory)
         script = self.step.run if command.needs_script else None
         if inside is None:
+            if files and directory is not None:
+                check_room_for_files(directory, self._place.share.mounts)
             tork.make(script, {})
         else:  # an engine might unpack an archive beside the bind instead of into it
             tork.make(script, files, inside)
@@ -181,6 +185,9 @@ class StepContainer:
             engine.put_archive(self.container, "/", archive_of(entries))
         for network, aliases in attachment.connections:
             engine.connect_network(network, self.container, aliases)
+
+    def _explained(self, error: EngineError) -> EngineError:
+        return in_plain_words(self._place.networks.explain(error, self._equipment.engine))
 
     def _hold_image(self) -> None:
         self._use.enter_context(self._equipment.images.use(self.step.image))

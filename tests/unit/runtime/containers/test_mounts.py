@@ -16,7 +16,7 @@ from torkd.runtime.containers import removal
 from torkd.runtime.containers.bind_rules import BindRules
 from torkd.runtime.containers.engine import Engine, EngineUnavailable, ResourceBusy
 from torkd.runtime.containers.mounters import Mounter
-from torkd.runtime.containers.mounts import MountRules, Mounts, check_target
+from torkd.runtime.containers.mounts import MountRules, Mounts, check_room_for_files, check_target
 from torkd.runtime.protocol import TaskRun
 from torkd.runtime.stopping import StopReason
 
@@ -293,3 +293,28 @@ def test_a_mounter_that_fails_to_unmount_holds_nothing_up(caplog: pytest.LogCapt
         mounts.unmount_all()
     assert engine.volumes == {}
     assert caplog.messages == ["the mount of type own of run r1 could not be undone"]
+
+
+@pytest.mark.parametrize(
+    ("directory", "is_refused"),
+    [
+        pytest.param("/memory", True, id="a tmpfs"),
+        pytest.param("/memory/below", True, id="below a tmpfs"),
+        pytest.param("/memory-not", False, id="beside it"),
+        pytest.param("/fixed/x", True, id="a read-only bind"),
+        pytest.param("/data", False, id="a volume"),
+        pytest.param("/proc/1", True, id="the kernel's"),
+        pytest.param("/work", False, id="the image's"),
+    ],
+)
+def test_files_are_refused_where_they_would_be_lost(directory: str, is_refused: bool) -> None:
+    mounts: list[dict[str, Any]] = [
+        {"Type": "tmpfs", "Target": "/memory"},
+        {"Type": "bind", "Source": "/srv", "Target": "/fixed", "ReadOnly": True},
+        {"Type": "volume", "Source": "v", "Target": "/data"},
+    ]
+    if not is_refused:
+        check_room_for_files(directory, mounts)
+        return
+    with pytest.raises(RuntimeFailure, match=f"^files can't be put into {directory}: it is in .* another workdir"):
+        check_room_for_files(directory, mounts)
