@@ -10,14 +10,13 @@ from tork.job import JobState, JobSummary
 from tork.task import TaskState
 from torkctl.client.documents import JobReport, TaskReport
 from torkctl.diagnostics import ExitCode
+from torkctl.error_line import error_line
 from torkctl.nesting import sub_job_id
 from torkctl.output.times import span
 
 SHORT_ID = 8
 _LONGEST_REASON = 400
 _NO_JOBS: Mapping[str, JobReport] = {}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What a terminal would obey: names and errors come from jobs, and may have been written to fool a reader."""
 _EXIT_CODE = re.compile(r"exit code (\d{1,3})\b")
 
 _CODE_OF_STATE = {
@@ -37,7 +36,7 @@ def ending_text(job: JobSummary, sub_jobs: Mapping[str, JobReport] = _NO_JOBS) -
 
     What failed in one of the `sub_jobs`, known by their ids, is named with the tasks that lead to it.
     """
-    name = f" ({_one_line(job.name)})" if job.name else ""
+    name = f" ({error_line(job.name, _LONGEST_REASON)})" if job.name else ""
     duration = span(job.started_at, _ended_at(job))
     text = f"job {job.id[:SHORT_ID]}{name} {job.state.value}" + (f" after {duration}" if duration != "-" else "")
     reason = "" if job.state is JobState.COMPLETED else _reason(job, sub_jobs)
@@ -70,8 +69,8 @@ def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:
         error = culprit.error or error
         inside = sub_jobs.get(sub_job_id(culprit))
     if not path:
-        return _one_line(error)
-    reason = _one_line(error).removeprefix(f"task '{path[-1]}': ").removeprefix(f"task '{path[-1]}' ")
+        return error_line(error, _LONGEST_REASON)
+    reason = error_line(error, _LONGEST_REASON).removeprefix(f"task '{path[-1]}': ").removeprefix(f"task '{path[-1]}' ")
     return f"task '{'/'.join(path)}': {reason}"
 
 
@@ -89,8 +88,3 @@ def _failed_at(task: TaskReport) -> tuple[int, float]:
 
 def _ended_at(job: JobSummary) -> datetime | None:
     return job.completed_at or job.failed_at
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(_CONTROL.sub(" ", text).split())
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from torkctl.attempts import runs
 from torkctl.client.documents import JobReport, TaskReport
+from torkctl.error_line import error_line
 from torkctl.nesting import sub_job_id
 from torkctl.output.tables import cell, painted, state_text
 from torkctl.output.times import span
@@ -101,7 +102,7 @@ class _Tree:
             state_text(node.state, color=color),
             span(task.started_at, ended or (datetime.now(UTC) if node.state == "RUNNING" else None)),
             f"(attempt {node.number} of {node.of})" if node.of > 1 else "",
-            painted(_one_line(task.error), "31", color=color),
+            painted(error_line(task.error, _LONGEST_ERROR), "31", color=color),
         ]
         return painted(_joined(parts), _DIMMED, color=self.color and node.is_superseded)
 
@@ -139,11 +140,6 @@ def _rest_text(nodes: Sequence[_Node], shown: Sequence[_Node]) -> str:
     states = Counter(node.state for node in nodes)
     states.subtract(node.state for node in shown)
     return "… and " + ", ".join(f"{count} more {state}" for state, count in states.items() if count)
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(cell(text).split()) if text else ""
-    return line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + "…"
 
 
 def _joined(parts: Sequence[str]) -> str:
