@@ -26,8 +26,14 @@ class Differences:
     """A part of the text by which it says that it does not see a directory."""
     may_miss_the_end: bool = False
     """Whether a followed log may end before what a container wrote last: an unfinished line, most of all."""
+    stumbles: tuple[str, ...] = ()
+    """Parts of the texts of failures that are over a moment later: it got into its own way."""
     gives_gpus: bool = True
     """Whether it understands Docker's device requests."""
+
+    def has_stumbled(self, error: EngineError) -> bool:
+        """Whether the same may work a moment later."""
+        return any(words in str(error) for words in self.stumbles)
 
     def network_error(self, error: EngineError) -> EngineError:
         """The error as Docker would have told it."""
@@ -52,5 +58,7 @@ PODMAN = Differences(
     busy_network=("is being used", "network already exists"),
     no_init="container-init",
     missing_bind="no such file or directory",
+    # Storage that another call has just unmounted, and interfaces of other networks that come and go.
+    stumbles=("mounting storage for container", "no such network interface"),
     gives_gpus=False,
 )

@@ -40,6 +40,7 @@ class Equipment:
     """Whether directories of ours can be bound into containers."""
     directories_are_proven: bool = False
     """Whether a container was seen to have one."""
+    _proof: threading.Lock = field(default_factory=threading.Lock)
     answered_at: float = float("-inf")
     """When a run of ours ended well: then the engine was there, by the monotonic clock."""
     has_leftovers: threading.Event = field(default_factory=threading.Event)
@@ -55,13 +56,16 @@ class Equipment:
 
         Podman makes a directory that it does not find, and SELinux hides what is there. Raises `DirectoriesUnseen`.
         """
-        if self.directories_are_proven:
-            return
-        if self.engine.has_selinux():
-            raise DirectoriesUnseen(f"SELinux keeps containers of {self.engine.name} from the directories of torkd")
-        if self.engine.read_file(container, path, 1) is None:
-            raise DirectoriesUnseen(f"{self.engine.name} at {self.engine.place} does not see the directories of torkd")
-        self.directories_are_proven = True
+        with self._proof:
+            if self.directories_are_proven:
+                return
+            if self.engine.has_selinux():
+                raise DirectoriesUnseen(f"SELinux keeps containers of {self.engine.name} from the directories of torkd")
+            if self.engine.read_file(container, path, 1) is None:
+                raise DirectoriesUnseen(
+                    f"{self.engine.name} at {self.engine.place} does not see the directories of torkd"
+                )
+            self.directories_are_proven = True
 
     def learn(self, error: EngineError, directory: Path) -> bool:
         """Whether the error says something about the engine that makes another try worth while.

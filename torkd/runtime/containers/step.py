@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -29,6 +30,9 @@ from torkd.runtime.work_directory import check_file_name
 
 _TRIES = 4
 """How often a container is made anew because something was learned about the engine."""
+
+_STUMBLE_SECONDS = (0.1, 0.3, 0.6)
+"""Before another try of what an engine stumbled over."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -83,14 +87,25 @@ class StepContainer:
     def start(self) -> None:
         """Start and watch it. Raises `RuntimeFailure`."""
         try:
-            self._equipment.engine.start_container(self.container)
+            self._start()
         except EngineError as error:
             if not self._equipment.learn(error, self._place.directory):
                 raise self._explained(error) from error
             self._remove()
             self.create()
-            self._equipment.engine.start_container(self.container)
+            self._start()
         self._watch()
+
+    def _start(self) -> None:
+        for pause in _STUMBLE_SECONDS:
+            try:
+                self._equipment.engine.start_container(self.container)
+                return
+            except EngineError as error:
+                if not self._equipment.differences.has_stumbled(error):
+                    raise
+            time.sleep(pause)
+        self._equipment.engine.start_container(self.container)
 
     def take_up(self) -> None:
         """Watch a container that a worker of before has started."""
@@ -218,6 +233,9 @@ class StepContainer:
         if isinstance(error, EngineUnavailable):
             return False
         if self._equipment.learn(error, self._place.directory):
+            return True
+        if self._equipment.differences.has_stumbled(error):
+            time.sleep(_STUMBLE_SECONDS[0])
             return True
         if isinstance(error, ResourceMissing) and self._equipment.images.forget(self.step.image):
             self._ensure_image()

@@ -15,7 +15,8 @@ from tests.support.waiting import wait_until
 from tork.errors import RuntimeFailure, TaskTimedOut
 from tork.task import AuxTask, Limits, Mount, Sidecar, TaskDefinition
 from torkd.runtime.containers import execution as execution_module
-from torkd.runtime.containers.engine import EngineUnavailable, ResourceMissing
+from torkd.runtime.containers.differences import PODMAN
+from torkd.runtime.containers.engine import EngineError, EngineUnavailable, ResourceMissing
 from torkd.runtime.containers.execution import Execution
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -291,3 +292,24 @@ class TestLearning:
         assert execute(engine, run) == "result"
         assert engine.leftovers() == []
         assert list(run.directory.iterdir()) == []
+
+
+STUMBLE = EngineError("mounting storage for container 1: lstat /x/merged: no such file or directory")
+
+
+@pytest.mark.parametrize("method", ["start_container", "create_container", "put_archive"])
+def test_an_engine_that_stumbles_is_asked_again(engine: ServedEngine, tmp_path: Path, method: str) -> None:
+    engine.behaviours = {"main": Behaviour(files=OUTPUT)}
+    run = played(tmp_path / "run", workdir="/work", files={"a": "b"})
+    engine.fail(method, error=STUMBLE)
+    equipment = replace(an_equipment(engine), differences=PODMAN)
+    assert Execution(run.task_run(), equipment).run() == "result"
+    assert engine.count(method) > 1
+
+
+def test_an_engine_that_goes_on_stumbling_fails_the_task(engine: ServedEngine, tmp_path: Path) -> None:
+    for nth in range(1, 20):
+        engine.fail("start_container", nth=nth, error=STUMBLE)
+    equipment = replace(an_equipment(engine), differences=PODMAN)
+    with pytest.raises(RuntimeFailure, match="mounting storage for container"):
+        Execution(played(tmp_path / "run").task_run(), equipment).run()
