@@ -8,6 +8,7 @@ import json
 import tempfile
 import threading
 import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from tests.support.registry import Registry
 from tests.support.waiting import wait_until
 
 SLOTS = "8"
-GRACE = "1s"
+GRACE = "2s"
 SECONDS_FOR_A_CASE = 240.0
 """From when the one before it ended: its tasks stand in line with those of all others. Less than pytest's limit for these."""
 SECONDS_FOR_ALL = 600.0
@@ -188,4 +189,11 @@ def _cancel(daemon: Daemon, job_id: str, at: str) -> None:
 def _whole_log(daemon: Daemon, job: Mapping[str, Any]) -> str:
     """The job's, then those of its sub-jobs."""
     inner = [task["subjob"]["id"] for task in job.get("execution", []) if (task.get("subjob") or {}).get("id")]
-    return "".join(daemon.log_text(one) for one in [str(job["id"]), *inner])
+    return "".join(_stored_log(daemon, one) for one in [str(job["id"]), *inner])
+
+
+def _stored_log(daemon: Daemon, job_id: str) -> str:
+    """All of it: what was printed last may be stored a moment after the job has ended, and then its stream ends."""
+    with urllib.request.urlopen(f"{daemon.endpoint}/jobs/{job_id}/log/stream", timeout=60) as stream:
+        stream.read()
+    return daemon.log_text(job_id)
