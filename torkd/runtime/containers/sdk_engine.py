@@ -118,14 +118,6 @@ class SdkEngine:
         except ResourceMissing:
             pass
 
-    def kill_container(self, container: str, signal: str) -> None:
-        """Send it a signal. One that has ended is left alone."""
-        try:
-            with translated(self._title):
-                self._connected().kill(container, signal)
-        except (ResourceMissing, ResourceBusy):
-            pass
-
     def remove_container(self, container: str) -> None:
         """Kill and remove it; when this returns it is gone."""
         for _ in range(_REMOVE_TRIES):

@@ -117,12 +117,17 @@ class Watch:
             self.error = EngineError(f"the log could not be taken: {error}")
             raise
         finally:
-            for sink in self._sinks.values():
-                sink.close()
-            with self._lock:
-                self._over.set()
-            for callback in self._callbacks:
-                callback()
+            try:
+                for sink in self._sinks.values():
+                    sink.close()
+            finally:  # whatever becomes of the log: somebody waits for this
+                self._tell_that_it_is_over()
+
+    def _tell_that_it_is_over(self) -> None:
+        with self._lock:
+            self._over.set()
+        for callback in self._callbacks:
+            callback()
 
     def _see_to_the_end(self) -> None:
         while not self._is_abandoned():

@@ -9,6 +9,7 @@ import pytest
 from tests.support.container_play import KeptLog, ServedEngine
 from tests.support.fake_calls import Call
 from tests.support.fake_containers import Behaviour
+from tests.support.runs import RecordedLog
 from tests.support.waiting import wait_until
 from torkd.runtime.containers import watch as watch_module
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, LogStream, ResourceMissing
@@ -280,3 +281,22 @@ class TestAbandoned:
         watch.abandon()
         assert watch.wait(20.0)
         assert (watch.ending, watch.error) == (None, None)
+
+
+class UnclosableLog(RecordedLog):
+    """Whose end fails."""
+
+    def close(self) -> None:
+        raise OSError("no space left on device")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_whoever_waits_for_the_end_is_told_even_when_the_log_can_not_be_closed() -> None:
+    engine = ServedEngine("bb")
+    engine.create_container("c", {"Image": "bb"})
+    engine.start_container("c")
+    told: list[str] = []
+    watch = Watch(engine, "c", lambda _: UnclosableLog(), patience_seconds=0.05)
+    watch.call_at_end(lambda: told.append("over"))
+    assert watch.wait(10)
+    wait_until(lambda: told == ["over"])
