@@ -117,6 +117,8 @@ class HostedRuntime:
 
     def _begin(self, run: TaskRun) -> Container:
         directory = run.keep()
+        if run.stop.is_set() and not run.resumed:
+            raise run.stop.error()
         (directory / "main").mkdir(exist_ok=True)
         if run.resumed:
             self.resumed.append(run.run_id)

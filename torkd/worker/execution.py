@@ -176,7 +176,11 @@ class Executor:
     def _keep(self, run: Run, log: RunLog) -> Path:
         kept = run.kept
         if kept is None:
-            run.kept = kept = self.kept.keep(run.run_id, run.started_at, run.message)
+            kept = self.kept.keep(run.run_id, run.started_at, run.message)
+            if not run.keep(kept):
+                self._forget(kept)
+                run.stop.wait()  # the shutdown is about to set it
+                raise run.stop.error()
             if kept.is_lasting:
                 try:
                     log.keep(kept.open_log(), kept.give_up)

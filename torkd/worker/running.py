@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from torkd.broker.messages import RunClaimed, RunReference, RunTask
@@ -16,6 +16,8 @@ class Run:
 
     __slots__ = (
         "_answered",
+        "_lock",
+        "_must_end",
         "granted",
         "has_ended",
         "has_started",
@@ -42,6 +44,9 @@ class Run:
         """Whether a predecessor of this worker began it."""
         self.granted = False
         self._answered: threading.Event | None = None
+        self._lock = threading.Lock()
+        self._must_end = False
+        """Whether a shutdown found it not kept: from then on it can't be."""
 
     @classmethod
     def taken_up(cls, kept: KeptRun) -> Run:
@@ -55,6 +60,20 @@ class Run:
     def is_lasting(self) -> bool:
         """Whether a successor can take it up."""
         return self.kept is not None and self.kept.is_lasting
+
+    def keep(self, kept: KeptRun) -> bool:
+        """This is its directory. False when a shutdown was faster: the run is stopped, and must not begin."""
+        with self._lock:
+            if not self._must_end:
+                self.kept = kept
+            return not self._must_end
+
+    def shut_down(self, reason: StopReason, text: str, *, leave: bool) -> None:
+        """End it; with `leave`, leave it to a successor that can take it up."""
+        with self._lock:
+            is_left = leave and self.is_lasting
+            self._must_end = not is_left
+        self.stop.set(StopReason.LEFT if is_left else reason, text)
 
     def expect_answer(self) -> None:
         """This run asks before it starts."""
@@ -105,15 +124,15 @@ class Runs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
-        self._all_stopped: tuple[StopReason, str] | None = None
+        self._stop_all: Callable[[Run], None] | None = None
 
     def add(self, run: Run) -> None:
         """A run begins. After `stop_all` it is stopped at once."""
         with self._lock:
             self._runs[run.run_id] = run
-            stopped = self._all_stopped
-        if stopped is not None:
-            run.stop.set(*stopped)
+            stop = self._stop_all
+        if stop is not None:
+            stop(run)
 
     def remove(self, run: Run) -> None:
         """It has ended, and nothing of it is left."""
@@ -132,11 +151,15 @@ class Runs:
 
     def stop_all(self, reason: StopReason, text: str, *, leave: bool = False) -> None:
         """End all, and those that are yet to come. With `leave`, those that a successor can take up are left to it."""
+
+        def stop(run: Run) -> None:
+            run.shut_down(reason, text, leave=leave)
+
         with self._lock:
-            self._all_stopped = (reason, text)
+            self._stop_all = stop
             runs = list(self._runs.values())
         for run in runs:
-            run.stop.set(StopReason.LEFT if leave and run.is_lasting else reason, text)
+            stop(run)
 
     def references(self) -> list[RunReference]:
         """Those that have started."""

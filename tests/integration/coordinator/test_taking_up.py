@@ -319,7 +319,9 @@ def test_many_runs_survive_restarts_at_any_moment(
         container.result = container.printed.decode()
     wait_until(lambda: all(ended(life, job_id) for job_id in job_ids), timeout=60)
     tasks = stored.tasks()
-    assert {(task.state, task.dispatch, task.redelivered) for task in tasks} == {(TaskState.COMPLETED, 1, 0)}
+    # A worker may have got a task, and even have claimed it, and have died or left before it began: handing it out again
+    # begins nothing twice.
+    assert {task.state for task in tasks} == {TaskState.COMPLETED}
     assert set(host.begun.values()) == {1}
     wait_until(lambda: all(life.datastore.log_state(job_id=job_id).complete for job_id in job_ids))
     for task in tasks:

@@ -6,6 +6,7 @@ from its beginning and what was seen already is passed over, so nothing is lost 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ _LOOK_SECONDS = 0.25
 _KILLED = 137
 _LONG_LOG = 512 * 1024 * 1024
 """From so many bytes on a log is not read twice for a few words at its end that may be missing."""
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,15 +116,19 @@ class Watch:
             self._see_to_the_end()
         except EngineError as error:
             self.error = error
-        except BaseException as error:
+        except Exception as error:  # noqa: BLE001 -- somebody waits for the end, whatever becomes of the log
+            _LOG.exception("the log of container %s could not be taken", self._container)
             self.error = EngineError(f"the log could not be taken: {error}")
-            raise
         finally:
+            self._close_sinks()
+            self._tell_that_it_is_over()
+
+    def _close_sinks(self) -> None:
+        for name, sink in self._sinks.items():
             try:
-                for sink in self._sinks.values():
-                    sink.close()
-            finally:  # whatever becomes of the log: somebody waits for this
-                self._tell_that_it_is_over()
+                sink.close()
+            except Exception:  # noqa: BLE001 -- somebody waits for the end, whatever becomes of the log
+                _LOG.exception("the %s of container %s could not be closed", name, self._container)
 
     def _tell_that_it_is_over(self) -> None:
         with self._lock:

@@ -290,8 +290,9 @@ class UnclosableLog(RecordedLog):
         raise OSError("no space left on device")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_whoever_waits_for_the_end_is_told_even_when_the_log_can_not_be_closed() -> None:
+def test_whoever_waits_for_the_end_is_told_even_when_the_log_can_not_be_closed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     engine = ServedEngine("bb")
     engine.create_container("c", {"Image": "bb"})
     engine.start_container("c")
@@ -300,3 +301,8 @@ def test_whoever_waits_for_the_end_is_told_even_when_the_log_can_not_be_closed()
     watch.call_at_end(lambda: told.append("over"))
     assert watch.wait(10)
     wait_until(lambda: told == ["over"])
+    assert watch.ending is not None
+    assert [record.getMessage() for record in caplog.records] == [
+        "the stdout of container c could not be closed",
+        "the stderr of container c could not be closed",
+    ]
