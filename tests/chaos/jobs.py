@@ -1,0 +1,243 @@
+"""Jobs of every kind, each with a replay of its own that says how it has to end, whatever happened meanwhile.
+
+Every run of a task draws a token, notes it in the job's journal, and gives it as its result. Tokens are what tells one run
+from another: the result that is stored, the one that later tasks were given and the one in the job's output must be the
+same run's, and that run must have happened. So a result that counted twice, or came from a run that was refused, shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Job = Mapping[str, Any]
+Definition = dict[str, Any]
+
+ITEMS = 9
+BRANCHES = 4
+TRIES = 3
+"""Of the task that always fails: one, and two retries."""
+LINES = 20
+
+_RUN = """
+token=$(cat /proc/sys/kernel/random/uuid)
+echo "$KEY $token" >> "$JOURNAL"
+i=0; while [ $i -lt $LINES ]; do i=$((i+1)); echo "$KEY $token $i"; done
+sleep $PAUSE
+printf %s "$token" > "$TORK_OUTPUT"
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What is drawn for one job."""
+
+    number: int
+    journal: Path
+    """Where its runs note themselves; one file a job."""
+    pause: Callable[[], float]
+    """How long the next task takes, in seconds."""
+    queue: Callable[[], str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of job: how it is made, and what is wrong with how one has ended (nothing, if all is well)."""
+
+    name: str
+    make: Callable[[Chosen], Definition]
+    faults: Callable[[Job, Journal], Iterator[str]]
+    is_cancelled: bool = False
+    """Whether somebody cancels it meanwhile."""
+
+
+class Journal:
+    """What the runs of one job have noted."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            lines = path.read_text().splitlines()
+        except FileNotFoundError:
+            lines = []
+        self._runs = [tuple(line.split(" ", 1)) for line in lines]
+
+    def has(self, key: str, token: str) -> bool:
+        """Whether a run of this task drew this token."""
+        return (key, token) in self._runs
+
+
+def a_task(chosen: Chosen, key: str, **more: Any) -> Definition:
+    """A task that draws a token and takes a moment."""
+    env = {"KEY": key, "JOURNAL": str(chosen.journal), "PAUSE": f"{chosen.pause():.3f}", "LINES": str(LINES)}
+    return {"name": key, "queue": chosen.queue(), "run": _RUN, "env": {**env, **more.pop("env", {})}, **more}
+
+
+def passing_on(chosen: Chosen, key: str, text: str, **more: Any) -> Definition:
+    """A task whose result is this text, evaluated."""
+    return {
+        "name": key,
+        "queue": chosen.queue(),
+        "env": {"TEXT": text},
+        "run": 'printf %s "$TEXT" > "$TORK_OUTPUT"',
+        **more,
+    }
+
+
+def _sequence(chosen: Chosen) -> Definition:
+    return {
+        "tasks": [
+            a_task(chosen, "a", var="a"),
+            passing_on(chosen, "b", "{{ tasks.a }}", var="b"),
+            a_task(chosen, "c", var="c"),
+        ],
+        "output": "{{ tasks.a }} {{ tasks.b }} {{ tasks.c }}",
+    }
+
+
+def _sequence_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "COMPLETED")
+    yield from _rows(job, {("a", "COMPLETED"): 1, ("b", "COMPLETED"): 1, ("c", "COMPLETED"): 1})
+    a, b, c = [*str(job.get("result", "")).split(" "), "", "", ""][:3]
+    if a != b:
+        yield f"the second task was given {b}, but the first one's result is {a}"
+    yield from _real(job, journal, {"a": a, "c": c})
+
+
+def _parallel(chosen: Chosen) -> Definition:
+    keys = [f"p{number}" for number in range(BRANCHES)]
+    return {
+        "tasks": [
+            {"name": "all", "parallel": {"tasks": [a_task(chosen, key, var=key) for key in keys]}},
+            passing_on(chosen, "gather", " ".join(f"{{{{ tasks.{key} }}}}" for key in keys), var="all"),
+        ],
+        "output": "{{ tasks.all }}",
+    }
+
+
+def _parallel_faults(job: Job, journal: Journal) -> Iterator[str]:
+    keys = [f"p{number}" for number in range(BRANCHES)]
+    yield from _ended(job, "COMPLETED")
+    yield from _rows(job, {(key, "COMPLETED"): 1 for key in ["all", "gather", *keys]})
+    yield from _real(job, journal, dict(zip(keys, str(job.get("result", "")).split(" "), strict=False)))
+
+
+def _each(chosen: Chosen) -> Definition:
+    task = a_task(chosen, "e", var="e{{ item.index }}")
+    task["name"] = task["env"]["KEY"] = "e{{ item.index }}"
+    return {
+        "tasks": [
+            {"name": "all", "each": {"list": f"{{{{ 1..{ITEMS} }}}}", "concurrency": 3, "task": task}},
+            passing_on(chosen, "gather", " ".join(f"{{{{ tasks.e{n} }}}}" for n in range(ITEMS)), var="all"),
+        ],
+        "output": "{{ tasks.all }}",
+    }
+
+
+def _each_faults(job: Job, journal: Journal) -> Iterator[str]:
+    keys = [f"e{number}" for number in range(ITEMS)]
+    yield from _ended(job, "COMPLETED")
+    yield from _rows(job, {(key, "COMPLETED"): 1 for key in ["all", "gather", *keys]})
+    yield from _real(job, journal, dict(zip(keys, str(job.get("result", "")).split(" "), strict=False)))
+
+
+def _subjob(chosen: Chosen) -> Definition:
+    inner = {
+        "name": f"within {chosen.number}",
+        "tasks": [a_task(chosen, "s", var="s"), passing_on(chosen, "t", "{{ tasks.s }}", var="t")],
+        "output": "{{ tasks.t }}",
+    }
+    return {"tasks": [{"name": "sub", "subjob": inner, "var": "sub"}], "output": "{{ tasks.sub }}"}
+
+
+def _subjob_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "COMPLETED")
+    yield from _rows(job, {("sub", "COMPLETED"): 1})
+    yield from _real(job, journal, {"s": str(job.get("result", ""))})
+
+
+def _failing(chosen: Chosen) -> Definition:
+    retry = {"limit": TRIES - 1, "initialDelay": "100ms", "scalingFactor": 1}
+    return {"tasks": [a_task(chosen, "ok"), {"name": "bad", "queue": chosen.queue(), "run": "exit 3", "retry": retry}]}
+
+
+def _failing_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "FAILED")
+    yield from _rows(job, {("ok", "COMPLETED"): 1, ("bad", "FAILED"): TRIES})
+    if "exit code 3" not in str(job.get("error", "")):
+        yield f"its error is {job.get('error')!r}"
+
+
+def _retried(chosen: Chosen) -> Definition:
+    task = a_task(chosen, "r", var="r", retry={"limit": 2, "initialDelay": "100ms", "scalingFactor": 1})
+    # The mark outlives a run that is lost before its failure counts; then the next run is the same attempt.
+    task["run"] = 'if [ ! -e "$JOURNAL.mark" ]; then : > "$JOURNAL.mark"; exit 1; fi\n' + _RUN
+    return {"tasks": [task], "output": "{{ tasks.r }}"}
+
+
+def _retried_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "COMPLETED")
+    if _found(job) not in [Counter({("r", "COMPLETED"): 1, ("r", "FAILED"): n}) for n in (0, 1)] + [
+        Counter({("r", "COMPLETED"): 1})
+    ]:
+        yield f"its tasks are {dict(_found(job))}"
+    yield from _real(job, journal, {"r": str(job.get("result", ""))})
+
+
+def _slow(chosen: Chosen) -> Definition:
+    return {"tasks": [{"name": "slow", "queue": chosen.queue(), "run": "sleep 600"}, a_task(chosen, "never")]}
+
+
+def _slow_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "CANCELLED")
+    yield from _rows(job, {("slow", "CANCELLED"): 1})
+
+
+def _late(chosen: Chosen) -> Definition:
+    return {"tasks": [{"name": "late", "queue": chosen.queue(), "run": "sleep 600", "timeout": "700ms"}]}
+
+
+def _late_faults(job: Job, journal: Journal) -> Iterator[str]:
+    yield from _ended(job, "FAILED")
+    yield from _rows(job, {("late", "FAILED"): 1})
+    if "timed out" not in str(job.get("error", "")):
+        yield f"its error is {job.get('error')!r}"
+
+
+KINDS = (
+    Kind(name="sequence", make=_sequence, faults=_sequence_faults),
+    Kind(name="parallel", make=_parallel, faults=_parallel_faults),
+    Kind(name="each", make=_each, faults=_each_faults),
+    Kind(name="subjob", make=_subjob, faults=_subjob_faults),
+    Kind(name="failing", make=_failing, faults=_failing_faults),
+    Kind(name="retried", make=_retried, faults=_retried_faults),
+    Kind(name="cancelled", make=_slow, faults=_slow_faults, is_cancelled=True),
+    Kind(name="late", make=_late, faults=_late_faults),
+)
+
+
+def _ended(job: Job, state: str) -> Iterator[str]:
+    if job["state"] != state:
+        yield f"it is {job['state']} and not {state}: {job.get('error', '')}"
+
+
+def _found(job: Job) -> Counter[tuple[str, str]]:
+    return Counter((task["name"], task["state"]) for task in job["execution"])
+
+
+def _rows(job: Job, wanted: Mapping[tuple[str, str], int]) -> Iterator[str]:
+    if _found(job) != Counter(wanted):
+        yield f"its tasks are {dict(_found(job))}"
+
+
+def _real(job: Job, journal: Journal, tokens: Mapping[str, str]) -> Iterator[str]:
+    """Whether each is the token of a run of that task, and where it is shown the task's own result."""
+    for key, token in tokens.items():
+        if not journal.has(key, token):
+            yield f"the result of {key} is {token!r}, which no run of it drew"
+    for task in job["execution"]:
+        token = tokens.get(task["name"])
+        if token is not None and task["state"] == "COMPLETED" and task.get("result") != token:
+            yield f"{task['name']} has the result {task.get('result')!r}, and others were given {token!r}"
