@@ -92,6 +92,17 @@ def test_a_wrong_setting_ends_the_start_with_one_line(base: Path, settings: dict
     assert leftovers(base) == []
 
 
+@pytest.mark.parametrize("mode", ["coordinator", "worker"])
+def test_a_broker_that_nobody_else_can_reach_is_refused(base: Path, mode: str) -> None:
+    ended = run_torkd(base, {}, "run", mode)
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert line == (
+        f"torkd: 'torkd run {mode}' needs a broker that other processes can reach, and broker.type is inmemory: "
+        "set it to rabbitmq (or use 'torkd run standalone')"
+    )
+
+
 def test_a_wrong_line_of_the_file_is_told_with_its_place(base: Path) -> None:
     (base / "config.toml").write_text("[worker]\ndrain = 30\ngrace = 'x'\nlease = 'y'\n")
     ended = run_torkd(base, {})
