@@ -97,7 +97,7 @@ def _port_of_broker(cluster: Cluster) -> int:
 
 
 def _through(cluster: Cluster, wire: Wire) -> str:
-    url = cluster.settings["TORK_BROKER_RABBITMQ_URL"]
+    url = str(cluster.settings["TORK_BROKER_RABBITMQ_URL"])
     return url.replace(f":{_port_of_broker(cluster)}/", f":{wire.port}/")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -48,7 +47,11 @@ class Report:
         rows = [f"{count:6}  {name.replace('_', ' ')}" for name, count in sorted(self.faults.items())]
         rows += [f"{self.fault_count:6}  faults in {self.seconds:.0f} s", ""]
         rows += [f"{count:6}  jobs of the kind '{name}'" for name, count in sorted(self.jobs.items())]
-        rows += [f"{sum(self.jobs.values()):6}  jobs", "", f"{len(self.wrong):6}  wrong (lost, doubled, stuck, left over)"]
+        rows += [
+            f"{sum(self.jobs.values()):6}  jobs",
+            "",
+            f"{len(self.wrong):6}  wrong (lost, doubled, stuck, left over)",
+        ]
         return "\n".join([*rows, *self.wrong])
 
 
@@ -66,7 +69,9 @@ def run_rounds(servers: Servers, directory: Path, *, faults: int, seed: int, tel
                 load.hold()
                 report.wrong += _settle(ring, load, known, report)
                 report.seconds = time.monotonic() - started
-                tell(f"{report.seconds:5.0f} s  {report.fault_count} faults, {len(load.sent)} jobs, {report.wrong or 'all well'}")
+                tell(
+                    f"{report.seconds:5.0f} s  {report.fault_count} faults, {len(load.sent)} jobs, {report.wrong or 'all well'}"
+                )
             if report.wrong:
                 tell(ring.cluster.told())
         finally:
@@ -93,7 +98,11 @@ def _settle(ring: Ring, load: Load, known: int, report: Report) -> list[str]:
     sent = load.sent[known:]
     report.jobs.update(one.kind.name for one in sent)
     wrong = [fault for one in sent for fault in faults_of(load, one)]
-    for name, look in (("queues and tables", _untidy), ("processes", _left_processes), ("directories", _left_directories)):
+    for name, look in (
+        ("queues and tables", _untidy),
+        ("processes", _left_processes),
+        ("directories", _left_directories),
+    ):
         try:
             wait_until(lambda look=look: not look(ring), timeout=CALM_SECONDS)  # type: ignore[misc]
         except AssertionError:
@@ -108,12 +117,14 @@ def _untidy(ring: Ring) -> list[str]:
             row = connection.execute(query).fetchone()
             if row is not None and row[0]:
                 found.append(f"{row[0]} {what}")
-    for queue in ring.cluster.coordinators[-1].call("GET", "/queues"):
-        if queue["name"] in {"default", "other", "dead"} and queue.get("size", 0):
-            found.append(f"{queue['size']} messages in {queue['name']}")
+    queues = ring.cluster.coordinators[-1].call("GET", "/queues")
+    found += [
+        f"{queue['size']} messages in {queue['name']}" for queue in queues if queue["name"] in _EMPTY and queue["size"]
+    ]
     return found
 
 
+_EMPTY = {"default", "other", "dead"}
 _QUERIES = {
     "rows in the outbox": "SELECT count(*) FROM outbox",
     "jobs that go on": "SELECT count(*) FROM jobs WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING')",

@@ -108,11 +108,16 @@ class Cluster:
     # -- daemons ---------------------------------------------------------------------------------------------------
 
     def start_coordinator(
-        self, *, processes: int = 1, wait: bool = True, settings: Mapping[str, str] | None = None
+        self,
+        *,
+        processes: int = 1,
+        wait: bool = True,
+        settings: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-m", "torkd"),
     ) -> Daemon:
         """One more, with so many processes; UP when this returns, unless it is not waited for."""
         more = {"TORK_COORDINATOR_PROCESSES": str(processes), **(settings or {})}
-        return self._start(Daemon({**self.settings, **more}, mode="coordinator"), self.coordinators, wait=wait)
+        return self._start(Daemon({**self.settings, **more}, command, mode="coordinator"), self.coordinators, wait=wait)
 
     def start_worker(
         self,
@@ -121,18 +126,24 @@ class Cluster:
         wait: bool = True,
         data: Path | None = None,
         settings: Mapping[str, str] | None = None,
+        command: tuple[str, ...] = ("-m", "torkd"),
     ) -> Daemon:
         """One more, with so many slots on the default queue. Workers with the same `data` directory are of one host."""
         more = {"TORK_WORKER_QUEUES_DEFAULT": str(slots), **(settings or {})}
         if data is not None:
             more["TORK_DATA_DIR"] = str(data)
         known = {name: value for name, value in self.settings.items() if "DATASTORE" not in name}
-        return self._start(Daemon({**known, **more}, mode="worker"), self.workers, wait=wait)
+        return self._start(Daemon({**known, **more}, command, mode="worker"), self.workers, wait=wait)
 
     def _start(self, daemon: Daemon, among: list[Daemon], *, wait: bool) -> Daemon:
         among.append(daemon)
         daemon.start(wait=wait)
         return daemon
+
+    def wait_until_up(self) -> None:
+        """Return when all are."""
+        for daemon in (*self.coordinators, *self.workers):
+            wait_until(daemon.is_up, timeout=30, describe=self.told)
 
     def kill(self, daemon: Daemon) -> None:
         """kill -9 of a daemon and all it has started, as when its machine loses power. `daemon.start()` starts it again."""
