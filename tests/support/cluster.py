@@ -164,8 +164,9 @@ class Cluster:
         self.servers.rabbitmq.kill()
 
     def start_broker(self) -> None:
-        """Start it again."""
+        """Start it again. A virtual host that was made shortly before a kill is forgotten."""
         self.servers.rabbitmq.launch()
+        self.servers.rabbitmq.make_virtual_host(self.virtual_host)
 
     def restart_broker(self) -> None:
         """kill -9, and start it again."""
@@ -177,7 +178,6 @@ class Cluster:
         self.stop_broker()
         self.servers.rabbitmq.wipe()
         self.start_broker()
-        self.servers.rabbitmq.make_virtual_host(self.virtual_host)
 
     def restart_postgres(self) -> None:
         """kill -9 of PostgreSQL; returns when it is back."""
