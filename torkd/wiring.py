@@ -112,9 +112,9 @@ def check_supported(settings: Settings, extensions: Extensions) -> None:
         raise StartError(
             "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
         )
-    if settings.broker.type != "inmemory" and settings.broker.type not in extensions.brokers:
+    if settings.broker.type not in {"inmemory", "rabbitmq", *extensions.brokers}:
         raise StartError(
-            f"broker.type '{settings.broker.type}' is not supported by this version: use inmemory, or a plugin"
+            f"broker.type '{settings.broker.type}' is not known: use inmemory or rabbitmq, or install its plugin"
         )
 
 
@@ -138,7 +138,22 @@ def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Data
 def make_broker(settings: Settings, extensions: Extensions) -> Broker:
     """The broker the settings name."""
     make = extensions.brokers.get(settings.broker.type)
-    return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
+    if make is not None:
+        return make(settings.custom.get(f"broker.{settings.broker.type}", {}))
+    if settings.broker.type != "rabbitmq":
+        return MemoryBroker()
+    # Imported here: who has no RabbitMQ does not pay for pika.
+    from torkd.broker.rabbitmq import RabbitMQBroker, RabbitMQOptions
+
+    rabbitmq = settings.broker.rabbitmq
+    return RabbitMQBroker(
+        RabbitMQOptions(
+            url=rabbitmq.url,
+            management_url=rabbitmq.management_url,
+            quorum=rabbitmq.queue_type == "quorum",
+            consumer_timeout=rabbitmq.consumer_timeout.total_seconds(),
+        )
+    )
 
 
 def make_runtime(
