@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,13 +12,17 @@ _PROC = Path("/proc")
 
 
 def signal_holders_of(pipe_fd: int, number: signal.Signals, *, outside_group: int | None = None) -> None:
-    """Signal every other process that has the other end of this pipe open, perhaps only those outside a group."""
+    """Signal every other process that holds only the writing end of this pipe, perhaps only those outside a group.
+
+    Who holds the reading end, too, is a child of ours that has not become another program yet: it has all our files open,
+    and is the beginning of some other script.
+    """
     try:
         pipe = (_PROC / "self" / "fd" / str(pipe_fd)).readlink()
     except OSError:
         return
     for pid in _other_processes():
-        if pipe in _open_files(pid) and (outside_group is None or _group(pid) != outside_group):
+        if _only_writes_to(pid, pipe) and (outside_group is None or _group(pid) != outside_group):
             _signal(pid, number)
 
 
@@ -48,14 +53,22 @@ def _other_processes() -> Iterator[int]:
             yield int(name)
 
 
-def _open_files(pid: int) -> set[Path]:
-    found = set()
+def _only_writes_to(pid: int, pipe: Path) -> bool:
+    writes = False
     try:
-        for entry in (_PROC / str(pid) / "fd").iterdir():
-            found.add(entry.readlink())
+        entries = list((_PROC / str(pid) / "fd").iterdir())
     except OSError:
-        return found  # it ended, or is not ours to look at
-    return found
+        return False  # it ended, or is not ours to look at
+    for entry in entries:
+        try:
+            if entry.readlink() != pipe:
+                continue
+            if entry.lstat().st_mode & stat.S_IRUSR:  # the link's mode says how the file was opened
+                return False
+        except OSError:
+            continue  # it was closed just now
+        writes = True
+    return writes
 
 
 def _environment(pid: int) -> list[bytes]:
