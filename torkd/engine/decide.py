@@ -7,17 +7,19 @@ from datetime import datetime
 from typing import assert_never
 
 from torkd.broker.messages import RunClaimed, RunEnded, RunProgressed
-from torkd.engine import fanout, jobs, progress, tasks
+from torkd.engine import fanout, jobs, progress, stalled, tasks
 from torkd.engine.changes import Change
 from torkd.engine.events import (
     CancelRequested,
     ChildrenDue,
     EngineEvent,
     EventFailed,
+    JobStalled,
     JobSubmitted,
     RestartRequested,
     RetryDue,
     RunLost,
+    TaskStalled,
 )
 from torkd.engine.following import ACTIONS
 from torkd.engine.turn import Turn
@@ -52,6 +54,10 @@ def decide(view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[]
             jobs.restart(turn, event)
         case EventFailed():
             jobs.event_failed(turn, event)
+        case JobStalled():
+            stalled.job(turn, event)
+        case TaskStalled():
+            stalled.task(turn, event)
         case _:
             assert_never(event)
     turn.run(ACTIONS)
