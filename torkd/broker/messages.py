@@ -177,3 +177,8 @@ class LiveChanges(Message, frozen=True, kw_only=True, tag="live"):
 
     jobs: list[JobTouched] = []
     logs: list[LogTouched] = []
+
+
+def kind_of(message: Message) -> str:
+    """What a message is about, as it says itself on the wire."""
+    return str(type(message).__struct_config__.tag)

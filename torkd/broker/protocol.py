@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+from tork.dead_letter import DeadLetter
 from tork.node import Queue
 from torkd.broker.messages import CoordinatorMessage, LiveChanges, NodeOrder, RunTask
 
@@ -68,7 +69,7 @@ class EventConsumer(Protocol):
         """Deliver them again, not before `delay` seconds from now."""
 
     def bury(self, delivery: EventDelivery, reason: str) -> None:
-        """Move it to the `dead` queue with the reason."""
+        """Move it to the `dead` queue with the reason, of which at least the first 1,000 characters are kept."""
 
     def wake(self) -> None:
         """Make a `receive` that waits return now. May be called from any thread."""
@@ -132,6 +133,18 @@ class Broker(Protocol):
 
     def purge(self, queue: str) -> None:
         """Drop what waits in a task queue; its consumers stay. Raises `tork.errors.NotFound` for an unknown queue."""
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """What is in the `dead` queue, at most `limit`, those first that were buried first. All of it stays there."""
+
+    def replay_dead(self, letter_id: str) -> None:
+        """Put it back into the queue it came from, to be handled again. Raises `tork.errors.NotFound` for an unknown id."""
+
+    def remove_dead(self, letter_id: str) -> None:
+        """Drop it for good. Raises `tork.errors.NotFound` for an unknown id."""
+
+    def purge_dead(self) -> int:
+        """Drop all of them for good; how many that were."""
 
     def has_epoch(self, epoch: str) -> bool:
         """Whether the broker still holds the mark of this epoch. If not, it was wiped (or is new) and messages are lost."""

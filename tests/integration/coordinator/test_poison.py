@@ -14,8 +14,9 @@ from tests.support.datastore_play import DatastorePlay
 from tests.support.engine_running import RunningEngine
 from tests.support.messages import a_heartbeat
 from tests.support.waiting import wait_until
+from tork import wire
 from tork.job import JobState
-from torkd.broker.messages import MESSAGE_VERSION, LogPrinted, RunClaimed, RunProgressed, RunReference
+from torkd.broker.messages import MESSAGE_VERSION, LogPrinted, RunClaimed, RunEnded, RunProgressed, RunReference
 from torkd.coordinator import handle as handling
 from torkd.engine.decide import decide
 from torkd.engine.events import EngineEvent
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.postgres
 
 
 def dead_reasons(engine: RunningEngine) -> list[str]:
-    return [dead.reason for dead in engine.broker.dead_messages()]
+    return [dead.reason for dead in engine.broker.dead_letters(100)]
 
 
 @dataclass
@@ -59,7 +60,7 @@ def test_a_decision_that_fails_fails_its_job_with_the_reason_and_no_other(
     job = engine.datastore.get_job(job_ids[3])
     assert job.error == "RunEnded could not be handled: 'a bug'"
     wait_until(lambda: dead_reasons(engine) == [job.error])
-    assert engine.broker.dead_messages()[0].message == report_of(bad)
+    assert wire.decode(engine.broker.dead_letters(1)[0].body, RunEnded) == report_of(bad)
 
 
 def test_a_value_that_the_database_refuses_fails_its_job_and_no_other_of_the_batch(

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 from tork.errors import BrokerUnavailable
 from torkd.broker.memory import MemoryBroker, events, live
 from torkd.broker.messages import LiveChanges
-from torkd.broker.queues import HEARTBEAT, LOGS, STARTED
+from torkd.broker.queues import HEARTBEAT, LOGS
 
 
 @pytest.fixture
@@ -65,14 +65,6 @@ def test_heartbeats_nobody_reads_do_not_pile_up(broker: MemoryBroker, monkeypatc
         broker.publish_events([a_heartbeat()])
     sizes = {queue.name: queue.size for queue in broker.queues()}
     assert sizes[HEARTBEAT] == 0
-
-
-def test_a_buried_message_keeps_its_reason(broker: MemoryBroker) -> None:
-    reader = broker.consume_events([STARTED])
-    broker.publish_events([a_claim("r1")])
-    (delivery,) = reader.receive(10, 5)
-    reader.bury(delivery, "it makes no sense")
-    assert [(dead.message, dead.reason) for dead in broker.dead_messages()] == [(a_claim("r1"), "it makes no sense")]
 
 
 def test_a_new_broker_knows_no_epoch(broker: MemoryBroker) -> None:

@@ -110,7 +110,7 @@ def test_what_is_nobodys_fault_is_tried_again_as_it_was(running: Running, failur
     running.thread.start()
     wait_until(lambda: running.outstanding() == 0)
     assert running.transactions.batches == [reports] * 13, "never split, never waited for a lock"
-    assert running.broker.dead_messages() == []
+    assert running.broker.dead_letters(10) == []
 
 
 def test_events_of_a_locked_root_stay_in_hand_while_others_are_handled(running: Running) -> None:
@@ -158,7 +158,7 @@ def test_a_batch_that_fails_is_tried_event_by_event_and_only_the_bad_one_is_park
     running.transactions.failures = [bad, DatastoreUnavailable("away"), bad, bad]
     running.thread.start()
     wait_until(lambda: running.outstanding() == 0)
-    assert len(running.broker.dead_messages()) == 1
+    assert len(running.broker.dead_letters(10)) == 1
     assert len(running.transactions.handled) == 4
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Sequence
 
+from tork.dead_letter import DeadLetter
 from tork.errors import BrokerUnavailable, NotFound
 from tork.node import Queue
-from torkd.broker.memory.events import DeadMessage, EventQueues, MemoryEventConsumer
+from torkd.broker.memory.events import EventQueues, MemoryEventConsumer
 from torkd.broker.memory.live import LiveDispatcher, MemorySubscription
 from torkd.broker.memory.orders import MemoryOrderConsumer, OrderQueues
 from torkd.broker.memory.tasks import MemoryTaskConsumer, MemoryTaskQueue
@@ -109,6 +110,29 @@ class MemoryBroker:
             raise NotFound(f"there is no task queue '{queue}'")
         found.purge()
 
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """What was buried, with the reasons."""
+        self.check_health()
+        with self._events.lock:
+            return self._events.dead.letters(limit)
+
+    def replay_dead(self, letter_id: str) -> None:
+        """Put it back into the queue it came from."""
+        self.check_health()
+        self._events.replay_dead(letter_id)
+
+    def remove_dead(self, letter_id: str) -> None:
+        """Drop it for good."""
+        self.check_health()
+        with self._events.lock:
+            self._events.dead.take(letter_id)
+
+    def purge_dead(self) -> int:
+        """Drop all of them for good."""
+        self.check_health()
+        with self._events.lock:
+            return self._events.dead.clear()
+
     def has_epoch(self, epoch: str) -> bool:
         """Whether this broker, which began empty, was marked with this epoch."""
         self.check_health()
@@ -125,11 +149,6 @@ class MemoryBroker:
             raise BrokerUnavailable(
                 "the in-memory broker is not open (right would be to use it between open and close)"
             )
-
-    def dead_messages(self) -> list[DeadMessage]:
-        """What was buried, with the reasons."""
-        with self._events.lock:
-            return list(self._events.dead)
 
     def _task_queue(self, name: str) -> MemoryTaskQueue:
         with self._lock:

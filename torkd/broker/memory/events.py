@@ -12,10 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from tork.errors import BrokerUnavailable
 from tork.node import Queue
+from torkd.broker.memory.dead import DeadLetters
+from torkd.broker.memory.event_delivery import MemoryEventDelivery
 from torkd.broker.memory.waiting import WakeUp
 from torkd.broker.messages import CoordinatorMessage, LogPrinted
 from torkd.broker.protocol import EventDelivery
@@ -27,32 +28,13 @@ MAX_LOG_LENGTH = 32_000_000
 """How many characters of logs may wait to be stored. Whoever prints faster has to wait: memory must not grow without bound."""
 
 
-class MemoryEventDelivery:
-    """A message in hand of one reader."""
-
-    __slots__ = ("message", "put_at", "queue")
-
-    def __init__(self, message: CoordinatorMessage, queue: str, put_at: float) -> None:
-        self.message = message
-        self.queue = queue
-        self.put_at = put_at
-
-
-@dataclass(frozen=True)
-class DeadMessage:
-    """A message that could not be handled, and why."""
-
-    message: CoordinatorMessage
-    reason: str
-
-
 class EventQueues:
     """All queues of messages to the coordinators. Everything in here is guarded by `lock`."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.readers: list[MemoryEventConsumer] = []
-        self.dead: list[DeadMessage] = []
+        self.dead = DeadLetters()
         self._waiting: dict[str, deque[MemoryEventDelivery]] = {
             name: deque() for name in (STARTED, COMPLETED, ERROR, PROGRESS, LOGS, HEARTBEAT)
         }
@@ -101,6 +83,14 @@ class EventQueues:
             self._waiting[delivery.queue].appendleft(delivery)
             self._log_length += _log_length(delivery)
         self.wake_one()
+
+    def replay_dead(self, letter_id: str) -> None:
+        """Add a dead one behind what waits. Raises `NotFound`."""
+        with self.lock:
+            delivery = self.dead.take(letter_id)
+            self._waiting[delivery.queue].append(delivery)
+            self._log_length += _log_length(delivery)
+            self.wake_one()
 
     def wake_one(self) -> None:
         """Wake a sleeping reader that has something to read. The caller holds the lock."""
@@ -189,7 +179,7 @@ class MemoryEventConsumer:
         """Move it to the dead."""
         with self._queues.lock:
             for released in self._release([delivery]):
-                self._queues.dead.append(DeadMessage(released.message, reason))
+                self._queues.dead.add(released, reason)
 
     def wake(self) -> None:
         """Make the `receive` that waits return now, or the next one."""
