@@ -12,6 +12,7 @@ import typer.main
 
 from tests.architecture.tree import ROOT
 from tests.support.api_fakes import FakeCommands, FakeReading
+from tork.dead_letter import DeadLetter
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Node, Queue
@@ -74,6 +75,7 @@ SHAPES = {
     "log part": (TaskLogPart,),
     "node": (Node,),
     "queue": (Queue,),
+    "dead letter": (DeadLetter,),
 }
 
 

@@ -9,6 +9,7 @@ import falcon
 
 from torkd.api import errors
 from torkd.api.commands import Commands
+from torkd.api.dead_letters import DeadLettersResource
 from torkd.api.events import EventsResource
 from torkd.api.health import HealthResource, Indicators
 from torkd.api.jobs import JobResource, JobsResource
@@ -65,6 +66,10 @@ def create_app(dependencies: ApiDependencies) -> App:
         queues = QueuesResource(dependencies.broker)
         app.add_route("/queues", queues)
         app.add_route("/queues/{name}", queues, suffix="one")
+        dead = DeadLettersResource(dependencies.broker, dependencies.reading, dependencies.redactor)
+        app.add_route("/queues/dead", dead)
+        app.add_route("/queues/dead/{letter_id}", dead, suffix="one")
+        app.add_route("/queues/dead/{letter_id}/replay", dead, suffix="replay")
     if "metrics" in groups:
         app.add_route("/metrics", MetricsResource(dependencies.reading))
     return app

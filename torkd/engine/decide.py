@@ -26,7 +26,9 @@ from torkd.engine.turn import Turn
 from torkd.engine.view import View
 
 
-def decide(view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[], str]) -> list[Change]:
+def decide(  # noqa: C901 - a case an event
+    view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[], str]
+) -> list[Change]:
     """The changes that follow from an event. Empty when the event is stale. The view is not touched.
 
     Raises `NotLoadedError` when the view lacks something that is stored, `StateConflict` when a person asks for what the
