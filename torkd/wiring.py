@@ -27,6 +27,7 @@ from torkd.coordinator.options import CoordinatorOptions
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.postgres.pool import PoolOptions
 from torkd.datastore.protocol import Datastore
+from torkd.doctor.doctor import Doctor, DoctorOptions
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
@@ -141,6 +142,12 @@ def make_broker(settings: Settings, extensions: Extensions) -> Broker:
     return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
 
 
+def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:
+    """The doctor over an open datastore, and an open broker where there is one to ask."""
+    options = DoctorOptions(lease=settings.worker.lease.total_seconds())
+    return Doctor(datastore, broker, options, new_id=new_id, clock=utc_now)
+
+
 def make_runtime(
     settings: Settings, extensions: Extensions, runtime_type: str, place: ContainerPlace, environ: Mapping[str, str]
 ) -> Runtime:
@@ -201,6 +208,7 @@ def make_engine(
         reading=datastore,
         broker=broker,
         streams=streams,
+        doctor=make_doctor(settings, datastore, broker),
         redactor=Redactor(settings.middleware.job.redact.patterns, enabled=settings.middleware.job.redact.enabled),
         indicators={
             "datastore": datastore.check_health,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -74,6 +74,11 @@ class DatastorePlay:
     def complete(self, *names: str, job_id: str = "job", **fields: Any) -> Handled:
         """A worker has done the newest tasks of these names, all told in one batch."""
         return self.unfold(self.handle(*(report_of(self.task(name, job_id), **fields) for name in names)))
+
+    def complete_rows(self, tasks: Sequence[TaskRow]) -> None:
+        """A worker has done these, as they are now."""
+        now = {task.id: task for task in self.tasks()}
+        self.unfold(self.handle(*(report_of(now[task.id]) for task in tasks)))
 
     def run_all(self, job_id: str = "job") -> None:
         """Workers do whatever is handed out, until nothing is."""
