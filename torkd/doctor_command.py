@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from tork.diagnosis import Check, Treatment
 from torkd.broker.protocol import Broker
 from torkd.container_wiring import container_place
 from torkd.database import configured_database
+from torkd.datastore.postgres.migrations import check_schema
 from torkd.doctor.doctor import Doctor
 from torkd.doctor.host import HostPlaces, examine_host, treat_host
 from torkd.extensions import Extensions
@@ -23,6 +25,8 @@ def doctor(loaded: Loaded, extensions: Extensions, *, fix: bool, dry_run: bool) 
     """Check, and repair if that is wanted; the exit code. Raises `Unavailable` when a server does not answer."""
     settings = loaded.settings
     check_supported(settings, extensions)
+    # Drivers log each attempt to connect; what is wrong is told in one line.
+    logging.getLogger().addHandler(logging.NullHandler())
     places = host_places(settings)
     with _opened(loaded, extensions) as examiner:
         if not fix and not dry_run:
@@ -54,6 +58,8 @@ def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Doctor]:
     settings = loaded.settings
     broker: Broker | None = None if settings.broker.type == "inmemory" else make_broker(settings, extensions)
     with configured_database(loaded) as dsn:
+        if settings.datastore.type == "postgres":
+            check_schema(dsn)
         datastore = make_datastore(settings, extensions, dsn)
         datastore.open()
         try:

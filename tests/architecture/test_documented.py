@@ -13,6 +13,7 @@ import typer.main
 from tests.architecture.tree import ROOT
 from tests.support.api_fakes import FakeCommands, FakeDoctor, FakeReading
 from tork.dead_letter import DeadLetter
+from tork.diagnosis import Check, Diagnosis, Repair, Treatment
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Node, Queue
@@ -77,6 +78,9 @@ SHAPES = {
     "node": (Node,),
     "queue": (Queue,),
     "dead letter": (DeadLetter,),
+    "diagnosis": (Diagnosis,),
+    "check": (Check,),
+    "treatment": (Treatment, Repair),
 }
 
 

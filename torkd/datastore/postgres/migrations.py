@@ -77,8 +77,31 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
                 _apply(connection, migration)
             return [f"{migration.version:04d}_{migration.name}" for migration in missing]
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DatastoreUnavailable(f"the database can't be migrated: {reason}") from error
+        raise DatastoreUnavailable(f"the database can't be migrated: {_reason(error)}") from error
+
+
+def check_schema(dsn: str) -> None:
+    """Returns when the database answers and has a schema that this program can work with. Changes nothing.
+
+    Raises `StartError` when a migration is missing or the database is too new, `DatastoreUnavailable` when it can't be reached.
+    """
+    wanted = shipped()
+    try:
+        with psycopg.connect(dsn, autocommit=True, application_name="torkd", connect_timeout=10) as connection:
+            rows = connection.execute("SELECT version, name, checksum, oldest FROM schema_migrations").fetchall()
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    except psycopg.Error as error:
+        raise DatastoreUnavailable(f"the database can't be reached: {_reason(error)}") from error
+    applied = {row[0]: row for row in rows}
+    _check(wanted, applied)
+    if missing := [migration for migration in wanted if migration.version not in applied]:
+        first = f"{missing[0].version:04d}_{missing[0].name}"
+        raise StartError(f"the database lacks migration {first} (right would be to run torkd migration first)")
+
+
+def _reason(error: psycopg.Error) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]]) -> None:
