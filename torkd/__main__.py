@@ -103,11 +103,20 @@ def _run(options: argparse.Namespace, extensions: Extensions) -> int:
 
 
 def _serve(mode: str, loaded: Loaded, extensions: Extensions) -> int:
-    if mode != "standalone":
-        raise StartError(f"'torkd run {mode}' is not supported by this version: use 'torkd run standalone'")
-    from torkd.serving import serve_standalone
+    """Only what the mode needs is imported: a worker has no use for a database's driver."""
+    match mode:
+        case "coordinator":
+            from torkd.modes.coordinator import serve_coordinator
 
-    return serve_standalone(loaded, extensions)
+            return serve_coordinator(loaded, extensions)
+        case "worker":
+            from torkd.modes.worker import serve_worker
+
+            return serve_worker(loaded, extensions)
+        case _:
+            from torkd.modes.standalone import serve_standalone
+
+            return serve_standalone(loaded, extensions)
 
 
 def _migrate(loaded: Loaded) -> int:

@@ -17,6 +17,7 @@ from tork.errors import RuntimeFailure
 from torkd.extensions import Extensions
 from torkd.node_identity import dead_nodes
 from torkd.runtime.lazy import LazyRuntime
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.work_area import remove_tree
 from torkd.settings import Settings
@@ -70,18 +71,28 @@ def container_place(settings: Settings, node_id: str) -> ContainerPlace:
 
 
 def make_containers(
-    settings: Settings, extensions: Extensions, engine_type: str, place: ContainerPlace, environ: Mapping[str, str]
+    settings: Settings,
+    extensions: Extensions,
+    engine_type: str,
+    place: ContainerPlace,
+    environ: Mapping[str, str],
+    lost_nodes: LostNodes,
 ) -> Runtime:
     """The container runtime on `docker`, `podman`, or with `auto` whichever is there when it is needed."""
 
     def make() -> Runtime:
-        return _make(settings, extensions, engine_type, place, environ)
+        return _make(settings, extensions, engine_type, place, environ, lost_nodes)
 
     return LazyRuntime(make, is_wanted=place.mark.exists)
 
 
 def _make(
-    settings: Settings, extensions: Extensions, engine_type: str, place: ContainerPlace, environ: Mapping[str, str]
+    settings: Settings,
+    extensions: Extensions,
+    engine_type: str,
+    place: ContainerPlace,
+    environ: Mapping[str, str],
+    lost_nodes: LostNodes,
 ) -> Runtime:
     # Imported here: these, and nothing else, import the docker SDK.
     from torkd.runtime.containers import places
@@ -130,7 +141,9 @@ def _make(
         environ=environ,
         sees_our_directories=here,
     )
-    return ContainerRuntime(equipment, dead_nodes=lambda: dead_nodes(place.data, "worker"), mark=place.mark)
+    return ContainerRuntime(
+        equipment, dead_nodes=lambda: dead_nodes(place.data, "worker"), lost_nodes=lost_nodes, mark=place.mark
+    )
 
 
 def _find_engine(has_docker: bool, environ: Mapping[str, str]) -> str:

@@ -25,12 +25,12 @@ def database(loaded: Loaded, *, standalone: bool) -> Iterator[str]:
     if not standalone or loaded.is_explicit(DSN_KEY) or settings.datastore.type != "postgres":
         dsn = settings.datastore.postgres.dsn
         if settings.datastore.type == "postgres":
-            _bring_up_to_date(dsn)
+            bring_up_to_date(dsn)
         yield dsn
         return
     server = start_embedded(settings.data.dir)
     try:
-        _bring_up_to_date(server.dsn)
+        bring_up_to_date(server.dsn)
         yield server.dsn
     finally:
         server.stop()
@@ -63,6 +63,7 @@ def migrate_configured(loaded: Loaded) -> list[str]:
         return migrate(dsn)
 
 
-def _bring_up_to_date(dsn: str) -> None:
+def bring_up_to_date(dsn: str) -> None:
+    """Apply the migrations that are missing. Raises `StartError` and `DatastoreUnavailable`."""
     for name in migrate(dsn):
         log.info("applied migration %s", name)

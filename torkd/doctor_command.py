@@ -9,14 +9,16 @@ from contextlib import contextmanager
 
 from tork.diagnosis import Check, Treatment
 from torkd.broker.protocol import Broker
+from torkd.broker_wiring import IN_MEMORY, make_broker
 from torkd.container_wiring import container_place
+from torkd.coordinator_wiring import make_datastore, make_doctor
 from torkd.database import configured_database
 from torkd.datastore.postgres.migrations import check_schema
 from torkd.doctor.doctor import Doctor
 from torkd.doctor.host import HostPlaces, examine_host, treat_host
 from torkd.extensions import Extensions
 from torkd.settings import Loaded, Settings
-from torkd.wiring import check_supported, make_broker, make_datastore, make_doctor
+from torkd.wiring import check_supported
 
 WELL, WRONG = 0, 1
 
@@ -36,7 +38,7 @@ def doctor(loaded: Loaded, extensions: Extensions, *, fix: bool, dry_run: bool) 
             for treatment in (examiner.treat(dry_run=dry_run), treat_host(places, dry_run=dry_run)):
                 _tell_repairs(treatment)
                 found += treatment.after.checks
-    if settings.broker.type == "inmemory":
+    if settings.broker.type == IN_MEMORY:
         sys.stdout.write(_line("-", "broker", "it is in the daemon's memory: torkctl doctor asks the daemon") + "\n")
     sys.stdout.writelines(f"{line_of(check)}\n" for check in found)
     return WELL if all(check.ok for check in found) else WRONG
@@ -56,7 +58,7 @@ def line_of(check: Check) -> str:
 @contextmanager
 def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Doctor]:
     settings = loaded.settings
-    broker: Broker | None = None if settings.broker.type == "inmemory" else make_broker(settings, extensions)
+    broker: Broker | None = None if settings.broker.type == IN_MEMORY else make_broker(settings, extensions)
     with configured_database(loaded) as dsn:
         if settings.datastore.type == "postgres":
             check_schema(dsn)

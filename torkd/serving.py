@@ -1,7 +1,7 @@
-"""`torkd run standalone`: the port, the database, and the process that serves, put together.
+"""`torkd run …`: the port, and the processes that serve, put together; what is the same in every mode.
 
-The parent process holds what must outlive the serving one: the listening socket and the database's keeper. The engine is made
-in the serving process, after the fork, and again in its successor when one dies.
+The parent process holds what must outlive the serving ones: the listening socket, and standalone the database's keeper. The
+daemon of a mode is made in the serving process, after the fork, and again in its successor when one dies.
 """
 
 from __future__ import annotations
@@ -9,70 +9,103 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torkd
-from torkd.api.listener import coordinator_place, listen
+from torkd.api.listener import Listener, Place, listen
 from torkd.api.served import Served
 from torkd.api.server import ServerOptions, serve
 from torkd.banner import show_banner
-from torkd.database import database
 from torkd.extensions import Extensions
 from torkd.logs import configure_logging, set_level
-from torkd.settings import Loaded, load_settings
-from torkd.standalone import SWITCH_INTERVAL
-from torkd.wiring import Engine, check_supported, make_engine
+from torkd.settings import Loaded, Settings, load_settings
+from torkd.switching import switch_often
 
 log = logging.getLogger(__name__)
 
 
-def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
-    """Serve until a signal ends it; the exit code. Raises `StartError` and `DatastoreUnavailable`, with nothing started."""
+class Daemon(Protocol):
+    """What serves in one process."""
+
+    @property
+    def app(self) -> Callable[..., Iterable[bytes]]:
+        """The WSGI application. It answers from the start, while `start` is tried again too."""
+
+    def start(self) -> object:
+        """Begin the work."""
+
+    def drain(self, *, short: bool = False) -> None:
+        """Take no more work; return when what was in hand is done or handed back."""
+
+    def end_streams(self) -> None:
+        """End the answers that last."""
+
+    def leave(self) -> None:
+        """End as if killed: what can go on without this process is left to its successor."""
+
+    def close(self) -> None:
+        """Stop everything."""
+
+    def reload(self, settings: Settings) -> None:
+        """Take over what can change while running."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mode:
+    """How one mode serves."""
+
+    make: Callable[[int], Daemon]
+    """The daemon of this process, not yet started; takes the port."""
+    drain_seconds: float
+    processes: int = 1
+
+
+def open_door(loaded: Loaded, place: Place) -> Listener:
+    """Set up the log, take the port, show the banner. Raises `StartError`, with nothing started."""
     settings = loaded.settings
-    check_supported(settings, extensions)
     configure_logging(settings.logging.level, settings.logging.format)
-    listener = listen(coordinator_place(settings.coordinator.address))
+    listener = listen(place)
+    show_banner(settings.cli.banner_mode, version=torkd.__version__, stdout=sys.stdout, stderr=sys.stderr)
+    return listener
+
+
+def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: Any) -> int:
+    """Serve until a signal ends it; the exit code. `told` is logged with the first line. Raises `StartError`."""
     # Asked now: gunicorn takes the socket over.
     port, endpoint = listener.port, listener.endpoint
-    show_banner(settings.cli.banner_mode, version=torkd.__version__, stdout=sys.stdout, stderr=sys.stderr)
-    with database(loaded, standalone=True) as dsn:
 
-        def start() -> Served:
-            sys.setswitchinterval(SWITCH_INTERVAL)
-            engine = make_engine(
-                settings,
-                dsn=dsn,
-                runtime_type=loaded.runtime_type(standalone=True),
-                port=port,
-                extensions=extensions,
-            )
-            engine.start()
-            log.info("serving on %s", endpoint, extra={"runtime": loaded.runtime_type(standalone=True)})
-            return Served(
-                app=engine.app,
-                drain=engine.drain,
-                end_streams=engine.streams.close,
-                leave=engine.leave,
-                close=engine.close,
-                reload=lambda: _reload(engine),
-            )
-
-        code = serve(
-            listener,
-            ServerOptions(drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds()),
-            start=start,
+    def start() -> Served:
+        switch_often()
+        daemon = mode.make(port)
+        daemon.start()
+        log.info("serving on %s", endpoint, extra=told)
+        return Served(
+            app=daemon.app,
+            drain=daemon.drain,
+            end_streams=daemon.end_streams,
+            leave=daemon.leave,
+            close=daemon.close,
+            reload=lambda: _reload(daemon, extensions),
         )
+
+    code = serve(listener, ServerOptions(drain_seconds=mode.drain_seconds, processes=mode.processes), start=start)
     log.info("stopped")
     return code
 
 
-def _reload(engine: Engine) -> None:
-    """Read again what can change while running: the logging level and the worker's queue sizes."""
-    loaded = load_settings(os.environ, cwd=Path.cwd(), home=Path.home())
-    set_level(loaded.settings.logging.level)
-    engine.worker.set_queues(loaded.settings.worker.queues)
-    log.info(
-        "read the settings again: level %s, queues %s",
-        loaded.settings.logging.level,
-        dict(loaded.settings.worker.queues),
-    )
+def _reload(daemon: Daemon, extensions: Extensions) -> None:
+    """Read again what can change while running: the logging level, and what the daemon knows to change."""
+    settings = load_settings(
+        os.environ,
+        cwd=Path.cwd(),
+        home=Path.home(),
+        known_brokers=tuple(extensions.brokers),
+        known_datastores=tuple(extensions.datastores),
+        known_runtimes=tuple(extensions.runtimes),
+    ).settings
+    set_level(settings.logging.level)
+    daemon.reload(settings)
+    log.info("read the settings again: level %s, queues %s", settings.logging.level, dict(settings.worker.queues))

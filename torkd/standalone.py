@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,10 +20,8 @@ from torkd.datastore.postgres.migrations import migrate
 from torkd.extensions import Extensions
 from torkd.private_server import PrivateServer
 from torkd.settings import load_settings
+from torkd.switching import switch_often
 from torkd.wiring import make_engine
-
-SWITCH_INTERVAL = 0.0005
-"""Between threads. With the default a database answer waits 5 ms beside a busy thread, with this 0.65 ms."""
 
 SLOTS = 8
 """Tasks at once, from every queue of the job."""
@@ -49,7 +46,7 @@ def run_private(
 
     `queues` are those that the job names, besides the default one. Raises `StartError` and `SettingsError`.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    switch_often()
     # What concerns the job is told by its client; the engine's own log has no reader here.
     logging.getLogger("torkd").addHandler(logging.NullHandler())
     logging.getLogger("torkd").propagate = False

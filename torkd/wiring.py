@@ -1,4 +1,4 @@
-"""The one place that picks adapters. Everybody else takes what they need as arguments.
+"""A standalone engine: coordinator, worker and API of one process, put together.
 
 Comes in: settings and the database's address; goes out: an engine whose parts know each other, not yet started. An engine is
 made after any fork, since its pools, threads and connections do not survive one.
@@ -8,44 +8,25 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import torkd
-from tork.errors import StartError, TorkError
-from torkd.api.app import ApiDependencies, App, create_app
-from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
-from torkd.api.streams import Doorbell, StreamHub
-from torkd.broker.memory import MemoryBroker
+from torkd.api.app import App
+from torkd.api.streams import StreamHub
 from torkd.broker.protocol import Broker
-from torkd.container_wiring import DOCKER, PODMAN, ContainerPlace, container_place, make_containers
-from torkd.coordinator.coordinator import Coordinator, utc_now
-from torkd.coordinator.options import CoordinatorOptions
-from torkd.datastore.postgres.datastore import PostgresDatastore
-from torkd.datastore.postgres.pool import PoolOptions
+from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker
+from torkd.closing import close_all
+from torkd.coordinator.coordinator import Coordinator
+from torkd.coordinator_wiring import check_api, make_coordinator
 from torkd.datastore.protocol import Datastore
-from torkd.doctor.doctor import Doctor, DoctorOptions
 from torkd.extensions import Extensions
-from torkd.hooks.redact import Redactor
-from torkd.node_identity import NodeIdentity, claim_identity
-from torkd.runtime.auto import AutoRuntime
+from torkd.node_identity import NodeIdentity
 from torkd.runtime.protocol import Runtime
-from torkd.runtime.shell import ShellOptions, ShellRuntime
 from torkd.settings import Settings
-from torkd.worker.options import WorkerOptions
 from torkd.worker.worker import Worker
+from torkd.worker_wiring import make_worker
 
 log = logging.getLogger(__name__)
-
-FOREVER_SECONDS = 10 * 365 * 24 * 3600.0
-
-
-def new_id() -> str:
-    """A new id for jobs, tasks and runs: 32 hexadecimal characters."""
-    return uuid.uuid4().hex
 
 
 @dataclass(slots=True)
@@ -87,9 +68,17 @@ class Engine:
         """End as if killed: what can go on without this process is left to its successor."""
         self.worker.drain(0.0, leave=not self.is_private)
 
+    def end_streams(self) -> None:
+        """End the answers that last."""
+        self.streams.close()
+
+    def reload(self, settings: Settings) -> None:
+        """Have as many slots as the settings say now."""
+        self.worker.set_queues(settings.worker.queues)
+
     def close(self) -> None:
         """Stop what still runs, write what is in hand, disconnect. A private engine leaves no job behind."""
-        for close in (
+        close_all(
             self.streams.close,
             self.worker.stop,
             self.coordinator.stop,
@@ -98,78 +87,13 @@ class Engine:
             self.broker.close,
             self.datastore.close,
             *(identity.release for identity in self.identities),
-        ):
-            try:
-                close()
-            except TorkError as error:
-                log.warning("while stopping: %s", error)
+        )
 
 
 def check_supported(settings: Settings, extensions: Extensions) -> None:
     """Raises `StartError` for what the settings ask for and this version can't do: starting anyway would mislead."""
-    if keys := unsupported_settings(settings):
-        raise StartError(unsupported_sentence(keys))
-    if settings.datastore.encryption_key:
-        raise StartError(
-            "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
-        )
-    if settings.broker.type != "inmemory" and settings.broker.type not in extensions.brokers:
-        raise StartError(
-            f"broker.type '{settings.broker.type}' is not supported by this version: use inmemory, or a plugin"
-        )
-
-
-def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Datastore:
-    """The datastore the settings name."""
-    make = extensions.datastores.get(settings.datastore.type)
-    if make is not None:
-        return make(settings.custom.get(f"datastore.{settings.datastore.type}", {}))
-    postgres = settings.datastore.postgres
-    return PostgresDatastore(
-        PoolOptions(
-            dsn=dsn,
-            max_connections=postgres.max_open_conns,
-            max_idle=postgres.max_idle_conns,
-            max_lifetime=postgres.conn_max_lifetime.total_seconds() or FOREVER_SECONDS,
-            max_idle_time=postgres.conn_max_idle_time.total_seconds() or FOREVER_SECONDS,
-        )
-    )
-
-
-def make_broker(settings: Settings, extensions: Extensions) -> Broker:
-    """The broker the settings name."""
-    make = extensions.brokers.get(settings.broker.type)
-    return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
-
-
-def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:
-    """The doctor over an open datastore, and an open broker where there is one to ask."""
-    options = DoctorOptions(lease=settings.worker.lease.total_seconds())
-    return Doctor(datastore, broker, options, new_id=new_id, clock=utc_now)
-
-
-def make_runtime(
-    settings: Settings, extensions: Extensions, runtime_type: str, place: ContainerPlace, environ: Mapping[str, str]
-) -> Runtime:
-    """The runtime of this type."""
-    make = extensions.runtimes.get(runtime_type)
-    if make is not None:
-        return make(settings.custom.get(f"runtime.{runtime_type}", {}))
-    if runtime_type in {DOCKER, PODMAN}:
-        return make_containers(settings, extensions, runtime_type, place, environ)
-    shell = ShellRuntime(
-        ShellOptions(
-            node_id=place.node_id,
-            command=settings.runtime.shell.cmd,
-            uid=settings.runtime.shell.uid,
-            gid=settings.runtime.shell.gid,
-            temp_dir=settings.mounts.temp_dir,
-            grace_seconds=settings.worker.grace.total_seconds(),
-        )
-    )
-    if runtime_type != "auto":
-        return shell
-    return AutoRuntime(shell, make_containers(settings, extensions, runtime_type, place, environ))
+    check_api(settings)
+    check_broker(settings, extensions)
 
 
 def make_engine(
@@ -183,90 +107,33 @@ def make_engine(
     environ: Mapping[str, str] = os.environ,
 ) -> Engine:
     """A standalone engine on the database at `dsn`, whose schema is up to date."""
-    coordinator_identity = claim_identity(settings.data.dir, "coordinator")
-    worker_identity = claim_identity(settings.data.dir, "worker")
-    datastore = make_datastore(settings, extensions, dsn)
     broker = make_broker(settings, extensions)
-    place = container_place(settings, worker_identity.node_id)
-    if is_private:
-        place.forget_runs()
-    runtime = make_runtime(settings, extensions, runtime_type, place, environ)
-    coordinator = Coordinator(
-        datastore, broker, _coordinator_options(settings, coordinator_identity.node_id, port), new_id=new_id
-    )
-    worker = Worker(
+    work = make_worker(
+        settings,
         broker,
-        runtime,
-        _worker_options(settings, worker_identity.node_id, place.of_node),
-        now=utc_now,
-        new_id=new_id,
+        runtime_type=runtime_type,
+        extensions=extensions,
+        forgets_runs=is_private,
         environ=environ,
     )
-    streams = StreamHub(Doorbell(broker, datastore.versions_of))
-    dependencies = ApiDependencies(
-        commands=coordinator,
-        reading=datastore,
-        broker=broker,
-        streams=streams,
-        doctor=make_doctor(settings, datastore, broker),
-        redactor=Redactor(settings.middleware.job.redact.patterns, enabled=settings.middleware.job.redact.enabled),
-        indicators={
-            "datastore": datastore.check_health,
-            "broker": broker.check_health,
-            "runtime": runtime.check_health,
-        },
-        version=torkd.__version__,
-        options=api_options(settings),
+    parts = make_coordinator(
+        settings,
+        broker,
+        dsn=dsn,
+        port=port,
+        extensions=extensions,
+        indicators={"runtime": work.runtime.check_health},
+        broker_is_ours=settings.broker.type == IN_MEMORY,
     )
     return Engine(
-        datastore=datastore,
+        datastore=parts.datastore,
         broker=broker,
-        runtime=runtime,
-        coordinator=coordinator,
-        worker=worker,
-        streams=streams,
-        app=create_app(dependencies),
+        runtime=work.runtime,
+        coordinator=parts.coordinator,
+        worker=work.worker,
+        streams=parts.streams,
+        app=parts.app,
         drain_seconds=settings.worker.drain.total_seconds(),
         is_private=is_private,
-        identities=[coordinator_identity, worker_identity],
-    )
-
-
-def _coordinator_options(settings: Settings, node_id: str, port: int) -> CoordinatorOptions:
-    queues = settings.coordinator.queues
-    retention = settings.datastore.retention
-    return CoordinatorOptions(
-        node_id=node_id,
-        name=settings.coordinator.name,
-        hostname=socket.gethostname(),
-        port=port,
-        version=torkd.__version__,
-        loops=max(getattr(queues, name) for name in queues.__struct_fields__),
-        heartbeat=settings.worker.heartbeat.total_seconds(),
-        lease=settings.worker.lease.total_seconds(),
-        retention_jobs=retention.jobs.total_seconds(),
-        retention_logs=retention.logs.total_seconds(),
-        broker_is_ours=settings.broker.type == "inmemory",
-    )
-
-
-def _worker_options(settings: Settings, node_id: str, runs_directory: Path) -> WorkerOptions:
-    worker = settings.worker
-    return WorkerOptions(
-        node_id=node_id,
-        name=worker.name,
-        runs_directory=runs_directory,
-        hostname=socket.gethostname(),
-        version=torkd.__version__,
-        queues=worker.queues,
-        cpus=worker.limits.cpus or "",
-        memory=worker.limits.memory or "",
-        timeout=worker.limits.timeout or "",
-        heartbeat_seconds=worker.heartbeat.total_seconds(),
-        lease_seconds=worker.lease.total_seconds(),
-        drain_seconds=worker.drain.total_seconds(),
-        grace_seconds=worker.grace.total_seconds(),
-        logs_max_bytes=worker.logs_max,
-        host_variables=settings.middleware.task.hostenv_vars,
-        consumer_timeout_seconds=settings.broker.rabbitmq.consumer_timeout.total_seconds(),
+        identities=[parts.identity, work.identity],
     )

@@ -47,8 +47,17 @@ def test_a_command_imports_only_what_it_needs(command: str, forbidden: list[str]
 
 
 def test_the_daemon_itself_imports_nothing_of_what_is_not_there_yet() -> None:
-    code = (
-        f"import sys, torkd.serving; print([name for name in {NOT_YET!r} + ['httpx2', 'typer'] if name in sys.modules])"
-    )
+    assert imported("torkd.modes.standalone, torkd.modes.coordinator", [*NOT_YET, "httpx2", "typer"]) == []
+
+
+def test_a_worker_imports_no_database_driver() -> None:
+    drivers = ["psycopg", "psycopg_pool", "torkd.datastore.postgres", "torkd.coordinator"]
+    assert imported("torkd.modes.worker", drivers) == []
+
+
+def imported(modules: str, names: list[str]) -> list[str]:
+    """Those of the names that importing these modules loads."""
+    code = f"import json, sys, {modules}; print(json.dumps([name for name in {names!r} if name in sys.modules]))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    assert ran.stdout.strip() == "[]"
+    found: list[str] = json.loads(ran.stdout)
+    return found

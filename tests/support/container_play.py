@@ -27,6 +27,7 @@ from torkd.runtime.containers.networks import NetworkRules
 from torkd.runtime.containers.options import ContainerOptions
 from torkd.runtime.containers.reaper import DeadNodes, Reaper
 from torkd.runtime.containers.runtime import ContainerRuntime
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import LogSink, TaskRun
 from torkd.runtime.stopping import StopSignal
 
@@ -181,6 +182,14 @@ def an_equipment(engine: FakeEngine, *, binds: bool = True, **options: object) -
     )
 
 
+class AllLost(LostNodes):
+    """Coordinators that have heard of no node."""
+
+    def among(self, dead: Collection[str]) -> set[str]:
+        """All of them."""
+        return set(dead)
+
+
 def a_runtime(
     engine: FakeEngine,
     mark: Path,
@@ -189,7 +198,9 @@ def a_runtime(
     dead_nodes: DeadNodes = lambda: nullcontext([]),
 ) -> ContainerRuntime:
     """One worker's."""
-    return ContainerRuntime(equipment or an_equipment(engine), dead_nodes=dead_nodes, mark=mark)
+    return ContainerRuntime(
+        equipment or an_equipment(engine), dead_nodes=dead_nodes, lost_nodes=AllLost(1.0), mark=mark
+    )
 
 
 def reap(engine: FakeEngine, owned: Collection[str] = ()) -> int:
@@ -199,6 +210,7 @@ def reap(engine: FakeEngine, owned: Collection[str] = ()) -> int:
         NODE,
         owned_runs=lambda: owned,
         dead_nodes=lambda: nullcontext([]),
+        lost_among=lambda nodes: nodes,
         forget_node=lambda _: None,
         gone_after_seconds=0.0,
     ).reap()

@@ -21,6 +21,7 @@ from torkd.runtime.containers.networks import NetworkRules
 from torkd.runtime.containers.options import ContainerOptions
 from torkd.runtime.containers.places import docker_engine, podman_engine
 from torkd.runtime.containers.runtime import ContainerRuntime
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime, TaskRun
 
 A = TypeVar("A", AuxTask, Sidecar)
@@ -41,6 +42,7 @@ def container_runtime(engine: ContainerEngine, directory: Path, **options: Any) 
             environ=environ,
         ),
         dead_nodes=lambda: nullcontext(()),
+        lost_nodes=LostNodes(1000.0),
         mark=directory / "mark",
     )
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import cast
 
+from tork.errors import DatastoreUnavailable
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.protocol import Datastore, Dispatch
 from torkd.engine.events import EngineEvent
@@ -19,6 +20,10 @@ class UpkeepFake:
         self.failures: list[Exception] = []
         self.parts: list[LogPrinted] = []
         self.heartbeats: list[list[Heartbeat]] = []
+        self.drained: list[bool] = []
+        self.is_away = False
+        """For whoever asks before it does anything."""
+        self.nodes_with_leases: set[str] = set()
         self.calls: list[str] = []
         self.due: list[EngineEvent] = []
         self.stored: dict[Dispatch, RunTask] = {}
@@ -37,9 +42,19 @@ class UpkeepFake:
         self._note("add_log_parts")
         self.parts.extend(parts)
 
-    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float) -> None:
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float, drained: bool = True) -> None:
         self._note("record_heartbeats")
         self.heartbeats.append(list(heartbeats))
+        self.drained.append(drained)
+
+    def lost_nodes(self, node_ids: Collection[str], *, lease_seconds: float) -> list[str]:
+        self._note("lost_nodes")
+        return [node for node in node_ids if node not in self.nodes_with_leases]
+
+    def check_health(self) -> None:
+        self.calls.append("check_health")
+        if self.is_away:
+            raise DatastoreUnavailable("away")
 
     def events_due(self, *, now: datetime, lease_seconds: float, limit: int) -> list[EngineEvent]:
         self._note("events_due")

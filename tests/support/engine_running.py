@@ -11,7 +11,8 @@ from typing import Any
 from tests.support.waiting import wait_until
 from tork.job import JobDefinition, JobState
 from torkd.broker.memory import MemoryBroker
-from torkd.coordinator.coordinator import Coordinator, utc_now
+from torkd.clock import utc_now
+from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.datastore.protocol import Datastore, IdempotencyKey
 from torkd.runtime.fake import FakeRuntime

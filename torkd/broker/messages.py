@@ -126,6 +126,8 @@ class Heartbeat(Message, frozen=True, kw_only=True, tag="heartbeat"):
     running: list[RunReference] = []
     unacknowledged: list[RunEnded] = []
     """Reports sent a while ago whose commit nobody has acknowledged: they are repeated here."""
+    dead_nodes: list[str] = []
+    """Nodes of the same host whose process is dead and that left something behind: `ForgetNodes` says which of them are lost."""
 
 
 CoordinatorMessage = RunClaimed | RunEnded | RunProgressed | LogPrinted | Heartbeat
@@ -155,7 +157,13 @@ class AcknowledgeRuns(Message, frozen=True, kw_only=True, tag="acknowledge"):
     run_ids: list[str]
 
 
-NodeOrder = StopRuns | GrantRuns | RefuseRuns | AcknowledgeRuns
+class ForgetNodes(Message, frozen=True, kw_only=True, tag="forget"):
+    """To a node: these others, which it asked about, hold no lease any more; what is left of their runs may go."""
+
+    node_ids: list[str]
+
+
+NodeOrder = StopRuns | GrantRuns | RefuseRuns | AcknowledgeRuns | ForgetNodes
 
 
 class JobTouched(msgspec.Struct, frozen=True, rename="camel", array_like=True):

@@ -119,8 +119,8 @@ class Broker(Protocol):
     def consume_tasks(self, queue: str) -> TaskConsumer:
         """A new slot on a task queue, made if it does not exist."""
 
-    def consume_events(self, queues: Collection[str]) -> EventConsumer:
-        """A new reader of these queues."""
+    def consume_events(self, queues: Collection[str], *, most_in_hand: int | None = None) -> EventConsumer:
+        """A new reader of these queues. It has at most so many messages in hand: nobody else gets those of one that hangs."""
 
     def consume_orders(self, node_id: str) -> OrderConsumer:
         """The reader of the node's private queue."""

@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from contextlib import ExitStack
+from datetime import datetime
 
 import psutil
 
@@ -14,8 +15,9 @@ from tork.errors import BrokerUnavailable, NotFound
 from tork.job import JobDefinition
 from tork.node import Node, NodeStatus
 from torkd.broker.messages import Heartbeat, RunClaimed
-from torkd.broker.protocol import Broker
-from torkd.broker.queues import HEARTBEAT, LOGS, TASK_EVENT_QUEUES
+from torkd.broker.protocol import Broker, EventConsumer
+from torkd.broker.queues import LOGS, TASK_EVENT_QUEUES
+from torkd.clock import utc_now
 from torkd.coordinator.apply import Publisher
 from torkd.coordinator.due import DueLoop
 from torkd.coordinator.handle import Handled, fold, handle
@@ -38,11 +40,6 @@ COMMAND_WAIT_SECONDS = 10.0
 
 GUEST_ID = "0" * 32
 """The account of what nobody in particular submitted."""
-
-
-def utc_now() -> datetime:
-    """The time of day."""
-    return datetime.now(UTC)
 
 
 class Coordinator:
@@ -72,7 +69,7 @@ class Coordinator:
         self._started_at = clock()
 
     def start(self, taken_up: Sequence[RunClaimed] = ()) -> None:
-        """Start the threads. Datastore and broker are open.
+        """Start the threads. Datastore and broker are open; when one of them is away nothing is started, and it may be tried again.
 
         `taken_up` are the claims of runs that outlived the last worker: they are dealt with before anything is found lost or
         is handed out again, so that a run that goes on never has a rival.
@@ -82,31 +79,28 @@ class Coordinator:
         if taken_up:
             self._take_up(taken_up)
         check_epoch(self._datastore, self._broker, self._new_id, starting=self._options.broker_is_ours)
-        self._due = DueLoop(
+        due = DueLoop(
             self._datastore, self._broker, self._options, clock=self._clock, new_id=self._new_id, add_events=self._add
         )
-        for _ in range(max(self._options.loops, 1)):
-            self._loops.append(
-                BatchLoop(
-                    self._datastore,
-                    self._publisher,
-                    self._broker.consume_events(TASK_EVENT_QUEUES),
-                    batch_size=self._options.batch_size,
-                    clock=self._clock,
-                    new_id=self._new_id,
-                    on_retry_due=self._due.retry_due_at,
-                )
+        readers = self._open_readers(max(self._options.loops, 1))
+        self._due = due
+        self._loops = [
+            BatchLoop(
+                self._datastore,
+                self._publisher,
+                reader,
+                batch_size=self._options.batch_size,
+                clock=self._clock,
+                new_id=self._new_id,
+                on_retry_due=due.retry_due_at,
             )
-        self._heartbeats = HeartbeatLoop(
-            self._datastore,
-            self._broker.consume_events([HEARTBEAT]),
-            lease=self._options.lease,
-            add_events=self._add,
-        )
-        self._logs = LogLoop(self._datastore, self._broker, self._broker.consume_events([LOGS]))
+            for reader in readers[1:]
+        ]
+        self._heartbeats = HeartbeatLoop(self._datastore, self._broker, lease=self._options.lease, add_events=self._add)
+        self._logs = LogLoop(self._datastore, self._broker, readers[0])
         for name, run in [
             *((f"batches-{number}", loop.run) for number, loop in enumerate(self._loops)),
-            ("due", self._due.run),
+            ("due", due.run),
             ("heartbeats", self._heartbeats.run),
             ("logs", self._logs.run),
             ("alive", self._keep_alive),
@@ -115,8 +109,18 @@ class Coordinator:
             thread.start()
             self._threads.append(thread)
 
+    def _open_readers(self, loops: int) -> list[EventConsumer]:
+        """Of logs, and of what each batch loop reads: all or none."""
+        readers: list[EventConsumer] = []
+        with ExitStack() as opened:
+            for queues in [[LOGS], *[TASK_EVENT_QUEUES] * loops]:
+                readers.append(self._broker.consume_events(queues))
+                opened.callback(readers[-1].close)
+            opened.pop_all()
+        return readers
+
     def stop(self) -> None:
-        """End after what is in hand; what still waits in a broker of ours is handled first. Takes a bounded time."""
+        """End after what is in hand; what still waits in a broker of ours is handled first. Takes a bounded time, once."""
         self._stopping.set()
         for loop in (self._due, self._heartbeats, *self._loops, self._logs):
             if loop is not None:
@@ -129,7 +133,8 @@ class Coordinator:
         for reader in (self._heartbeats, *self._loops, self._logs):
             if reader is not None:
                 reader.close()
-        self._threads.clear()
+        self._threads, self._loops = [], []
+        self._due = self._heartbeats = self._logs = None
 
     def _drain(self) -> None:
         if self._logs is not None:
@@ -184,9 +189,9 @@ class Coordinator:
             self._add(children_due(handled.view))
 
     def _add(self, events: Iterable[EngineEvent]) -> None:
-        known = list(events)
-        if known and self._loops:
-            self._loops[hash(known[0].root_id) % len(self._loops)].add(known)
+        known, loops = list(events), self._loops
+        if known and loops:
+            loops[hash(known[0].root_id) % len(loops)].add(known)
 
     def _keep_alive(self) -> None:
         """Show this coordinator among the nodes."""

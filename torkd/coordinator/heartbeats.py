@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
 
-from tork.errors import TorkError
-from torkd.broker.messages import Heartbeat, RunClaimed
-from torkd.broker.protocol import EventConsumer
+from tork.errors import BadData, BrokerUnavailable, TorkError
+from torkd.broker.messages import ForgetNodes, Heartbeat, RunClaimed
+from torkd.broker.protocol import Broker, EventConsumer
+from torkd.broker.queues import HEARTBEAT
 from torkd.datastore.protocol import Datastore
 from torkd.engine.events import EngineEvent
 
@@ -19,61 +21,99 @@ log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 1.0
 AT_ONCE = 500
+MOST_IN_HAND = 1
+"""A coordinator that hangs keeps so many heartbeats from the others, and no worker is given up for one."""
+WAITED_SECONDS = 0.01
+"""A heartbeat that was there already comes sooner."""
 
 
 class HeartbeatLoop:
-    """One thread that reads the heartbeat queue without a pause longer than a fraction of a lease."""
+    """One thread that reads the heartbeat queue without a pause longer than a fraction of a lease.
+
+    A heartbeat is acknowledged when it is noted: one that this coordinator can't note, another can.
+    """
 
     def __init__(
         self,
         datastore: Datastore,
-        consumer: EventConsumer,
+        broker: Broker,
         *,
         lease: float,
         add_events: Callable[[Iterable[EngineEvent]], None],
     ) -> None:
         self._datastore = datastore
-        self._consumer = consumer
+        self._broker = broker
         self._lease = lease
         self._add_events = add_events
+        self._lock = threading.Lock()
+        """Guards the consumer: it is closed by whoever stops this loop."""
+        self._consumer: EventConsumer | None = None
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End `run`."""
-        self._stopping.set()
-        self._consumer.wake()
+        with self._lock:
+            self._stopping.set()
+            if self._consumer is not None:
+                self._consumer.wake()
 
     def run(self) -> None:
         """Read until stopped."""
         round_seconds = min(ROUND_SECONDS, self._lease / 6)
         while not self._stopping.is_set():
             try:
-                self._round(round_seconds)
+                self._round(self._open(), round_seconds)
             except TorkError as error:
                 log.warning("heartbeats can't be noted: %s", error)
+                self.close()
                 self._stopping.wait(round_seconds)
             except Exception:
                 log.exception("the heartbeat loop goes on after an unexpected error")
                 self._stopping.wait(round_seconds)
+        self.close()
 
     def close(self) -> None:
-        """Read no more."""
-        self._consumer.close()
+        """Read no more; what is not noted is for others."""
+        with self._lock:
+            consumer, self._consumer = self._consumer, None
+        if consumer is None:
+            return
+        try:
+            consumer.close()
+        except BrokerUnavailable:
+            log.debug("the reader of heartbeats went with the broker")
 
-    def _round(self, timeout: float) -> None:
-        latest: dict[str, Heartbeat] = {}
-        drained = False
-        while not drained:
-            deliveries = self._consumer.receive(AT_ONCE, timeout)
-            heartbeats = [delivery.message for delivery in deliveries if isinstance(delivery.message, Heartbeat)]
-            latest.update((heartbeat.lease_id, heartbeat) for heartbeat in heartbeats)
-            # A heartbeat that can't be noted is stale by the time the database is back: the next one counts.
-            self._consumer.ack(deliveries)
-            # Only when none is left unread does silence say anything about a worker.
-            drained = len(deliveries) < AT_ONCE
-            timeout = 0.0
-        self._datastore.record_heartbeats(list(latest.values()), gap_seconds=self._lease / 2)
-        self._add_events(event for heartbeat in latest.values() for event in events_of(heartbeat))
+    def _open(self) -> EventConsumer:
+        """The reader. Without a database there is none: another coordinator, which has one, shall get the heartbeats."""
+        with self._lock:
+            if self._consumer is None:
+                self._datastore.check_health()
+                self._consumer = self._broker.consume_events([HEARTBEAT], most_in_hand=MOST_IN_HAND)
+            return self._consumer
+
+    def _round(self, consumer: EventConsumer, timeout: float) -> None:
+        began_at = time.monotonic()
+        deliveries = consumer.receive(AT_ONCE, timeout)
+        # Only when none is left unread does silence say anything about a worker: whoever has to wait has read all.
+        drained = not deliveries or time.monotonic() - began_at >= WAITED_SECONDS
+        heartbeats = [delivery.message for delivery in deliveries if isinstance(delivery.message, Heartbeat)]
+        latest = list({heartbeat.lease_id: heartbeat for heartbeat in heartbeats}.values())
+        try:
+            self._datastore.record_heartbeats(latest, gap_seconds=self._lease / 2, drained=drained)
+        except BadData as error:
+            log.error("heartbeats that the database refuses are left out: %s", error)
+        consumer.ack(deliveries)
+        for heartbeat in latest:
+            self._add_events(events_of(heartbeat))
+            self._answer(heartbeat)
+
+    def _answer(self, heartbeat: Heartbeat) -> None:
+        """Which of the nodes that this one asks about are lost."""
+        if not heartbeat.dead_nodes:
+            return
+        lost = self._datastore.lost_nodes(heartbeat.dead_nodes, lease_seconds=self._lease)
+        if lost:
+            self._broker.publish_orders(heartbeat.node.id, [ForgetNodes(node_ids=lost)])
 
 
 def events_of(heartbeat: Heartbeat) -> list[EngineEvent]:

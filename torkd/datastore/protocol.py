@@ -186,11 +186,14 @@ class Reading(Protocol):
 class Upkeep(Protocol):
     """What keeps the engine going between events. Every row is claimed by one coordinator at a time."""
 
-    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float) -> None:
-        """Renew the leases and the nodes' rows, by the clock of the database, and note that heartbeats were read.
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float, drained: bool = True) -> None:
+        """Renew the leases and the nodes' rows, by the clock of the database, and note that no heartbeat waits, if so (`drained`).
 
-        To be called regularly, even with none. When the last call is longer ago than `gap_seconds`, every lease is extended.
+        To be called regularly, even with none. When the last such note is older than `gap_seconds`, every lease is extended.
         """
+
+    def lost_nodes(self, node_ids: Collection[str], *, lease_seconds: float) -> list[str]:
+        """Those of these nodes that hold no lease; none of them while it can't be known, as after a gap in reading heartbeats."""
 
     def add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
         """Store log parts; one that is there already is left as it is."""

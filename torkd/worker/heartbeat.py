@@ -18,6 +18,7 @@ from tork.node import Node, NodeStatus
 from torkd.broker.messages import Heartbeat
 from torkd.broker.protocol import Broker
 from torkd.broker.queues import node_queue
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.worker.options import WorkerOptions
 from torkd.worker.report import Reporter
@@ -38,10 +39,12 @@ class Heart:
         lease_id: str,
         runs: Runs,
         reporter: Reporter,
+        lost_nodes: LostNodes,
         now: Callable[[], datetime],
     ) -> None:
         self._broker, self._runtime, self._options = broker, runtime, options
         self._lease_id, self._runs, self._reporter, self._now = lease_id, runs, reporter, now
+        self._lost_nodes = lost_nodes
         self._started_at = now()
         self._closing = threading.Event()
         self.failure: str | None = None
@@ -95,6 +98,7 @@ class Heart:
                 lease_id=self._lease_id,
                 running=running,
                 unacknowledged=self._reporter.to_repeat(),
+                dead_nodes=self._lost_nodes.asked,
             )
             self._broker.publish_events([heartbeat])
         except BrokerUnavailable as error:

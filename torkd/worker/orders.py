@@ -7,8 +7,9 @@ import threading
 from typing import assert_never
 
 from tork.errors import BrokerUnavailable
-from torkd.broker.messages import AcknowledgeRuns, GrantRuns, NodeOrder, RefuseRuns, StopRuns
+from torkd.broker.messages import AcknowledgeRuns, ForgetNodes, GrantRuns, NodeOrder, RefuseRuns, StopRuns
 from torkd.broker.protocol import Broker, OrderConsumer
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.worker.report import Reporter
 from torkd.worker.running import Runs
 
@@ -23,9 +24,9 @@ _LOG = logging.getLogger(__name__)
 class OrderReader:
     """The thread of the node's private queue."""
 
-    def __init__(self, broker: Broker, node_id: str, runs: Runs, reporter: Reporter) -> None:
+    def __init__(self, broker: Broker, node_id: str, runs: Runs, reporter: Reporter, lost_nodes: LostNodes) -> None:
         self._broker, self._node_id = broker, node_id
-        self._runs, self._reporter = runs, reporter
+        self._runs, self._reporter, self._lost_nodes = runs, reporter, lost_nodes
         self._closing = threading.Event()
         self._consumer: OrderConsumer | None = None
         self._thread = threading.Thread(target=self._serve, name="worker-orders", daemon=True)
@@ -75,6 +76,8 @@ class OrderReader:
             case RefuseRuns() | StopRuns():
                 self._runs.stop(order.run_ids)
                 self._reporter.forget(order.run_ids)
+            case ForgetNodes():
+                self._lost_nodes.tell(order.node_ids)
             case _:
                 assert_never(order)
 

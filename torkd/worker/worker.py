@@ -14,6 +14,7 @@ from tork.node import Node
 from torkd.broker.messages import RunClaimed
 from torkd.broker.protocol import Broker
 from torkd.hooks.host_env import parse_host_variables
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.stopping import StopReason
 from torkd.worker.claims import Claims
@@ -50,7 +51,10 @@ class Worker:
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         environ: Mapping[str, str] = os.environ,
+        lost_nodes: LostNodes | None = None,
     ) -> None:
+        """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host."""
+        lost_nodes = lost_nodes or LostNodes(options.lease_seconds)
         self._broker = broker
         self._options = options
         self.lease_id = new_id()
@@ -65,9 +69,16 @@ class Worker:
         self._deadlines = Deadlines()
         self._flusher = LogFlusher()
         self._heart = Heart(
-            broker, runtime, options, lease_id=self.lease_id, runs=self._runs, reporter=self._reporter, now=now
+            broker,
+            runtime,
+            options,
+            lease_id=self.lease_id,
+            runs=self._runs,
+            reporter=self._reporter,
+            lost_nodes=lost_nodes,
+            now=now,
         )
-        self._orders = OrderReader(broker, options.node_id, self._runs, self._reporter)
+        self._orders = OrderReader(broker, options.node_id, self._runs, self._reporter, lost_nodes)
         self._executor = Executor(
             broker=broker,
             runtime=runtime,

@@ -189,3 +189,42 @@ def test_leases_and_nodes_of_long_ago_are_forgotten_unless_a_run_holds_them(play
     play.datastore.delete_old(jobs_seconds=1e9, logs_seconds=1e9, limit=10)
     assert [row["id"] for row in play.rows("SELECT id FROM leases")] == ["lease of node-1"]
     assert play.count("nodes") == 0
+
+
+def lost_nodes(play: DatastorePlay, *nodes: str) -> list[str]:
+    return sorted(play.datastore.lost_nodes(nodes, lease_seconds=LEASE))
+
+
+def test_nodes_without_a_lease_are_lost(play: DatastorePlay) -> None:
+    hear(play, heartbeat("alive"), heartbeat("silent"))
+    age(play, silence=LEASE + 1, reading=LEASE + 1)
+    hear(play, heartbeat("alive"))
+    assert lost_nodes(play, "alive", "silent", "never heard of") == ["never heard of", "silent"]
+
+
+def test_a_node_is_not_lost_as_long_as_one_of_its_lives_holds_a_lease(play: DatastorePlay) -> None:
+    hear(play, heartbeat("node", lease_id="first life"))
+    age(play, silence=LEASE + 1, reading=LEASE + 1)
+    hear(play, heartbeat("node", lease_id="second life"))
+    assert lost_nodes(play, "node") == []
+
+
+@pytest.mark.parametrize(
+    ("reading", "read_ago"),
+    [
+        pytest.param(LEASE - 1, 0, id="heartbeats that are read again for less than a lease"),
+        pytest.param(2000, LEASE + 1, id="heartbeats that nobody reads now"),
+    ],
+)
+def test_no_node_is_lost_because_of(play: DatastorePlay, reading: float, read_ago: float) -> None:
+    hear(play, heartbeat("node"))
+    age(play, silence=1000, reading=reading, read_ago=read_ago)
+    assert lost_nodes(play, "node", "never heard of") == []
+
+
+def test_heartbeats_behind_which_more_may_wait_end_no_gap(play: DatastorePlay) -> None:
+    hear(play, heartbeat("node"))
+    age(play, silence=0, reading=1000, read_ago=GAP + 1)
+    play.datastore.record_heartbeats([heartbeat("node")], gap_seconds=GAP, drained=False)
+    since = play.row("SELECT now() - heartbeats_until > make_interval(secs => %s) AS open FROM engine", GAP)
+    assert since["open"]

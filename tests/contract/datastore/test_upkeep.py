@@ -287,3 +287,12 @@ def test_old_log_parts_go_and_young_ones_stay(play: DatastorePlay) -> None:
         play.datastore.add_log_parts([part])
     assert delete_old(play, logs=2 * 3600) == 1
     assert play.row("SELECT number FROM task_log_parts")["number"] == 1
+
+
+def test_one_removes_what_is_old_while_others_leave_it_to_that_one(play: DatastorePlay) -> None:
+    play.submit(a_job())
+    play.complete("only")
+    play.change("SELECT pg_advisory_lock(7464252)")
+    assert play.datastore.delete_old(jobs_seconds=-1, logs_seconds=LONG, limit=100) == 0
+    play.change("SELECT pg_advisory_unlock(7464252)")
+    assert play.datastore.delete_old(jobs_seconds=-1, logs_seconds=LONG, limit=100) > 0

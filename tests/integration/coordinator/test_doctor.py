@@ -16,7 +16,7 @@ from tork.task import Retry
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.messages import RunClaimed
 from torkd.broker.queues import STARTED
-from torkd.coordinator.coordinator import utc_now
+from torkd.clock import utc_now
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.doctor.doctor import Doctor, DoctorOptions
 

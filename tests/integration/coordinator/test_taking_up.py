@@ -17,7 +17,8 @@ from tests.support.waiting import wait_until
 from tork.job import JobState
 from tork.task import TaskState
 from torkd.broker.memory import MemoryBroker
-from torkd.coordinator.coordinator import Coordinator, utc_now
+from torkd.clock import utc_now
+from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.worker.options import WorkerOptions

@@ -13,7 +13,7 @@ from tests.support.messages import A_TIME, a_heartbeat, a_report
 from tests.support.waiting import wait_until
 from tork.errors import DatastoreUnavailable
 from torkd.broker.memory import MemoryBroker
-from torkd.broker.messages import RunClaimed, RunReference
+from torkd.broker.messages import ForgetNodes, RunClaimed, RunReference
 from torkd.broker.queues import HEARTBEAT
 from torkd.coordinator import heartbeats
 from torkd.coordinator.heartbeats import HeartbeatLoop, events_of
@@ -32,7 +32,7 @@ class Running:
         self.events: list[EngineEvent] = []
         self.loop = HeartbeatLoop(
             self.datastore.as_datastore,
-            self.broker.consume_events([HEARTBEAT]),
+            self.broker,
             lease=0.6,
             add_events=self.events.extend,
         )
@@ -81,10 +81,12 @@ def test_reading_is_noted_though_no_heartbeat_comes(running: Running) -> None:
 def test_nothing_is_noted_before_all_that_wait_are_read(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence of a worker whose heartbeat waits behind many others means nothing."""
     monkeypatch.setattr(heartbeats, "AT_ONCE", 3)
+    monkeypatch.setattr(heartbeats, "WAITED_SECONDS", 60.0)
     running.broker.publish_events([replace(a_heartbeat(), lease_id=f"l{number}") for number in range(10)])
     running.thread.start()
-    wait_until(lambda: running.datastore.heartbeats)
-    assert len(running.datastore.heartbeats[0]) == 10
+    wait_until(lambda: any(running.datastore.drained))
+    before = running.datastore.heartbeats[: running.datastore.drained.index(True)]
+    assert [len(noted) for noted in before] == [3, 3, 3, 1]
 
 
 def test_of_many_heartbeats_of_one_worker_the_last_counts(running: Running) -> None:
@@ -99,4 +101,25 @@ def test_reading_goes_on_after_a_failure(running: Running, failure: Exception) -
     running.datastore.failures = [failure]
     running.thread.start()
     wait_until(lambda: running.datastore.heartbeats)
-    assert running.datastore.calls[0] == "record_heartbeats"
+    assert running.datastore.calls[:2] == ["check_health", "record_heartbeats"]
+
+
+def test_a_heartbeat_that_can_not_be_noted_is_left_to_another_coordinator(running: Running) -> None:
+    """This one's database is away, not everybody's."""
+    running.datastore.is_away = True
+    running.datastore.failures = [DatastoreUnavailable("away")]
+    running.thread.start()
+    wait_until(lambda: len(running.datastore.calls) >= 2)
+    running.broker.publish_events([a_heartbeat()])
+    other = running.broker.consume_events([HEARTBEAT])
+    wait_until(lambda: other.receive(1, 0.1))
+    running.datastore.is_away = False
+    wait_until(lambda: running.datastore.heartbeats)
+
+
+def test_a_node_that_asks_about_dead_ones_is_told_which_are_lost(running: Running) -> None:
+    running.datastore.nodes_with_leases = {"n3"}
+    orders = running.broker.consume_orders("n1")
+    running.broker.publish_events([replace(a_heartbeat(), dead_nodes=["n2", "n3"])])
+    running.thread.start()
+    assert orders.receive(20.0) == [ForgetNodes(node_ids=["n2"])]

@@ -80,7 +80,7 @@ class MemoryBroker:
             self._consumers.append(slot)
         return slot
 
-    def consume_events(self, queues: Collection[str]) -> MemoryEventConsumer:
+    def consume_events(self, queues: Collection[str], *, most_in_hand: int | None = None) -> MemoryEventConsumer:  # noqa: ARG002 -- all readers hang together
         """A new reader of these queues."""
         self.check_health()
         return MemoryEventConsumer(self._events, queues)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout
 
 from tork.errors import BadData, DatastoreUnavailable
@@ -36,6 +37,14 @@ _ENGINE = " ".join(
 )
 _RECONNECT_SECONDS = 5.0
 """How long the pool tries again by itself, less and less often. After that the next who asks makes it try at once."""
+_TCP = {
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 15_000,
+}
+"""A server behind a cut network is away within seconds: whoever waits for it holds locks and messages that others could have."""
 _READING = f"{_COMMON} -c statement_timeout=30s"
 
 
@@ -63,9 +72,9 @@ class Pool:
 
     def __init__(self, options: PoolOptions, *, settings: str, min_size: int, max_size: int) -> None:
         self._wait = options.wait
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
+        self._make: Callable[[], ConnectionPool[Connection]] = lambda: ConnectionPool(
             options.dsn,
-            kwargs={"options": settings, "application_name": "torkd", "prepare_threshold": 2},
+            kwargs={**_tcp_of(options.dsn), "options": settings, "application_name": "torkd", "prepare_threshold": 2},
             min_size=min_size,
             max_size=max(max_size, min_size),
             max_lifetime=options.max_lifetime,
@@ -74,16 +83,18 @@ class Pool:
             reconnect_timeout=min(options.wait, _RECONNECT_SECONDS),
             open=False,
         )
+        self._pool = self._make()
         self._checking = threading.Lock()
         self._keeps_plans = "force_generic_plan" in settings
         self._planned_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     def open(self) -> None:
-        """Connect. Raises `DatastoreUnavailable`."""
+        """Connect. Raises `DatastoreUnavailable`, and may be called again then."""
         try:
             self._pool.open(wait=True, timeout=self._wait)
         except (PoolTimeout, psycopg.Error) as error:
             self._pool.close()
+            self._pool = self._make()
             raise DatastoreUnavailable(f"the database can't be reached: {_sentence(error)}") from error
 
     def close(self) -> None:
@@ -139,6 +150,15 @@ def reading_pool(options: PoolOptions) -> Pool:
     """The pool of the API's questions."""
     size = max(options.max_connections - max(options.max_connections // 3, 4), 2)
     return Pool(options, settings=_READING, min_size=min(2, options.max_idle), max_size=size)
+
+
+def _tcp_of(dsn: str) -> dict[str, Any]:
+    """What the DSN leaves open of how a dead network is noticed."""
+    try:
+        chosen = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return {}  # connecting tells what is wrong with it
+    return {name: value for name, value in _TCP.items() if name not in chosen}
 
 
 def _sentence(error: Exception) -> str:

@@ -34,14 +34,21 @@ class PostgresUpkeep:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float) -> None:
-        """Renew the leases and nodes that spoke, and note that heartbeats were read; a gap longer than that counts."""
+    def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float, drained: bool = True) -> None:
+        """Renew the leases and nodes that spoke, and note that all were read, if so; a gap longer than that counts."""
         rows = wire.encode_text([_node_row(heartbeat) for heartbeat in heartbeats])
         with self._pool.connection() as connection, connection.pipeline():
             if heartbeats:
                 connection.execute(SQL.record_nodes, {"rows": rows})
                 connection.execute(SQL.renew_leases, {"rows": rows})
-            connection.execute(SQL.note_heartbeats, {"gap": gap_seconds})
+            if drained:
+                connection.execute(SQL.note_heartbeats, {"gap": gap_seconds})
+
+    def lost_nodes(self, node_ids: Collection[str], *, lease_seconds: float) -> list[str]:
+        """Those of these nodes that hold no lease, as far as that can be known now."""
+        with self._pool.connection() as connection:
+            rows = connection.execute(SQL.lost_nodes, {"nodes": list(node_ids), "lease": lease_seconds}).fetchall()
+        return [row[0] for row in rows]
 
     def add_log_parts(self, parts: Sequence[LogPrinted]) -> None:
         """Store log parts. A part that the database refuses is replaced by a notice: it must not stop the others."""
@@ -158,6 +165,8 @@ class PostgresUpkeep:
     def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
         """Remove some of what the retention no longer covers; how many rows went. Zero when nothing is left to remove."""
         with self._pool.connection() as connection:
+            if not connection.execute(SQL.lock_retention).fetchone()[0]:  # type: ignore[index]  # it answers always
+                return 0
             gone = _delete_jobs(connection, jobs_seconds, limit)
             gone += connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
             connection.execute(SQL.delete_old_keys)

@@ -2,7 +2,8 @@
 
 What carries this node's id belongs to us alone, so all of it that no run of ours has is left over. What carries another id is
 touched only while we hold that node's lock, which proves that its process is dead, and only when it was dead for a while:
-its successor may be about to take its runs up again. An id that we know no lock of is a neighbour's, and left alone.
+its successor may be about to take its runs up again, and when the coordinators say that its runs are lost. An id that we know no
+lock of is a neighbour's, and left alone.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ class Reaper:
         *,
         owned_runs: Callable[[], Collection[str]],
         dead_nodes: DeadNodes,
+        lost_among: Callable[[Collection[str]], Collection[str]],
         forget_node: Callable[[str], None],
         gone_after_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`lost_among` tells of which nodes coordinators say that they hold no lease any more."""
         self._engine, self._node_id = engine, node_id
         self._owned_runs, self._dead_nodes, self._forget_node = owned_runs, dead_nodes, forget_node
+        self._lost_among = lost_among
         self._gone_after_seconds = gone_after_seconds
         self._clock = clock
         self._dead_since: dict[str, float] = {}
@@ -48,8 +52,9 @@ class Reaper:
         count = self._reap_node(self._node_id, is_ours=True)
         with self._dead_nodes() as dead:
             self._dead_since = {node: self._dead_since.get(node, self._clock()) for node in dead}
+            lost = self._lost_among(dead)
             for node, since in self._dead_since.items():
-                if self._clock() - since >= self._gone_after_seconds:
+                if node in lost and self._clock() - since >= self._gone_after_seconds:
                     count += self._reap_node(node, is_ours=False)
                     if not self._engine.list_containers([f"{NODE_LABEL}={node}"]):
                         self._forget_node(node)

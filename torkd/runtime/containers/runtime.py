@@ -21,6 +21,7 @@ from torkd.runtime.containers.execution import Execution
 from torkd.runtime.containers.pruning import prune
 from torkd.runtime.containers.reaper import NODE_LABEL, RUN_LABEL, DeadNodes, Reaper
 from torkd.runtime.containers.sidecars import SIDECAR
+from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import TaskRun
 from torkd.runtime.work_area import remove_tree
 
@@ -39,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 class ContainerRuntime:
     """Leaves `mark` where it runs containers, for whoever has to know at the next start that some may be left."""
 
-    def __init__(self, equipment: Equipment, *, dead_nodes: DeadNodes, mark: Path) -> None:
+    def __init__(self, equipment: Equipment, *, dead_nodes: DeadNodes, lost_nodes: LostNodes, mark: Path) -> None:
         self._equipment = equipment
         self._options = equipment.options
         self._mark = mark
@@ -55,6 +56,7 @@ class ContainerRuntime:
             self._options.node_id,
             owned_runs=self._owned,
             dead_nodes=dead_nodes,
+            lost_among=lost_nodes.among,
             forget_node=self._forget_node,
             gone_after_seconds=self._options.gone_after_seconds,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -24,16 +24,21 @@ class Host:
         self.now = 100.0
         self.dead: list[str] = []
         self.is_locked = False
+        self.with_leases: set[str] = set()
         self.forgotten: list[str] = []
         self.reaper = Reaper(
             engine,
             NODE,
             owned_runs=tuple,
             dead_nodes=self.lock,
+            lost_among=self.lost_among,
             forget_node=self.forget,
             gone_after_seconds=GONE_AFTER,
             clock=lambda: self.now,
         )
+
+    def lost_among(self, nodes: Collection[str]) -> set[str]:
+        return set(nodes) - self.with_leases
 
     @contextmanager
     def lock(self) -> Iterator[list[str]]:
@@ -101,6 +106,18 @@ def test_what_a_dead_node_has_goes_only_when_it_was_dead_for_long(engine: Served
     host.now += 0.1
     host.reaper.reap()
     assert engine.leftovers() == []
+    assert host.forgotten == ["dead"]
+
+
+def test_what_a_dead_node_has_stays_as_long_as_its_lease_may_be_taken_up(engine: ServedEngine, host: Host) -> None:
+    make(engine, "dead", "r1")
+    host.dead, host.with_leases = ["dead"], {"dead"}
+    host.reaper.reap()
+    host.now += 10 * GONE_AFTER
+    assert host.reaper.reap() == 0
+    assert host.forgotten == []
+    host.with_leases.clear()
+    assert host.reaper.reap() == 3
     assert host.forgotten == ["dead"]
 
 

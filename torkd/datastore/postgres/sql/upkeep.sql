@@ -44,6 +44,14 @@ WHERE t.state = 'RUNNING'
            AND e.heartbeats_until > now() - make_interval(secs => %(lease)s)))
 LIMIT %(limit)s;
 
+-- name: lost_nodes
+-- Nodes without a lease that may still be renewed: like lost_runs, nothing is lost while heartbeats may be unread.
+SELECT n FROM engine e CROSS JOIN unnest(%(nodes)s::text[]) n
+WHERE e.heartbeats_since < now() - make_interval(secs => %(lease)s)
+  AND e.heartbeats_until > now() - make_interval(secs => %(lease)s)
+  AND NOT EXISTS (SELECT FROM leases l WHERE l.node_id = n AND NOT l.ended
+                  AND l.renewed_at >= now() - make_interval(secs => %(lease)s));
+
 -- name: due_retries
 SELECT id, job_id, root_id FROM tasks
 WHERE state = 'PENDING' AND due_at IS NOT NULL AND due_at <= %(now)s ORDER BY due_at LIMIT %(limit)s;
@@ -127,6 +135,10 @@ SELECT task_id, dispatch, run_id, number, job_id, contents, printed_at
 FROM json_to_recordset(%(rows)s::json) AS r (
     task_id text, dispatch int, run_id text, number int, job_id text, contents text, printed_at timestamptz)
 ON CONFLICT DO NOTHING;
+
+-- name: lock_retention
+-- One coordinator at a time removes what is old; the others leave it to that one.
+SELECT pg_try_advisory_xact_lock(7464252);
 
 -- name: old_jobs
 -- Jobs that have ended, whole trees: a sub-job stays as long as the job at its root is active, unless it says otherwise.

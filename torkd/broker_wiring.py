@@ -1,0 +1,39 @@
+"""Picks the broker, for coordinators and workers alike."""
+
+from __future__ import annotations
+
+from tork.errors import StartError
+from torkd.broker.memory import MemoryBroker
+from torkd.broker.protocol import Broker
+from torkd.extensions import Extensions
+from torkd.settings import Settings
+
+IN_MEMORY = "inmemory"
+
+
+def check_broker(settings: Settings, extensions: Extensions) -> None:
+    """Raises `StartError` for a broker, or for a secrecy of its messages, that this version does not have."""
+    if settings.datastore.encryption_key:
+        raise StartError(
+            "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
+        )
+    if settings.broker.type != IN_MEMORY and settings.broker.type not in extensions.brokers:
+        raise StartError(
+            f"broker.type '{settings.broker.type}' is not supported by this version: use inmemory, or a plugin"
+        )
+
+
+def check_shared_broker(settings: Settings, extensions: Extensions, mode: str) -> None:
+    """Raises `StartError` unless other processes can reach the broker, as those of a cluster must."""
+    if settings.broker.type == IN_MEMORY:
+        raise StartError(
+            f"'torkd run {mode}' needs a broker that other processes can reach, and broker.type is inmemory: set it to "
+            "rabbitmq (or use 'torkd run standalone')"
+        )
+    check_broker(settings, extensions)
+
+
+def make_broker(settings: Settings, extensions: Extensions) -> Broker:
+    """The broker the settings name."""
+    make = extensions.brokers.get(settings.broker.type)
+    return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()

@@ -1,0 +1,121 @@
+"""Puts a coordinator together: its datastore, its options, its place among the nodes, and the API over them."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import torkd
+from tork.errors import StartError
+from torkd.api.app import ApiDependencies, App, create_app
+from torkd.api.health import Indicators
+from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
+from torkd.api.streams import Doorbell, StreamHub
+from torkd.broker.protocol import Broker
+from torkd.clock import new_id, utc_now
+from torkd.coordinator.coordinator import Coordinator
+from torkd.coordinator.options import CoordinatorOptions
+from torkd.datastore.postgres.datastore import PostgresDatastore
+from torkd.datastore.postgres.pool import PoolOptions
+from torkd.datastore.protocol import Datastore
+from torkd.doctor.doctor import Doctor, DoctorOptions
+from torkd.extensions import Extensions
+from torkd.hooks.redact import Redactor
+from torkd.node_identity import NodeIdentity, claim_identity
+from torkd.settings import Settings
+
+FOREVER_SECONDS = 10 * 365 * 24 * 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CoordinatorParts:
+    """A coordinator and its API, not yet started, with what they stand on besides the broker."""
+
+    datastore: Datastore
+    coordinator: Coordinator
+    streams: StreamHub
+    app: App
+    identity: NodeIdentity
+
+
+def check_api(settings: Settings) -> None:
+    """Raises `StartError` for what the API is to do and this version can't: starting anyway would leave it open."""
+    if keys := unsupported_settings(settings):
+        raise StartError(unsupported_sentence(keys))
+
+
+def make_coordinator(
+    settings: Settings,
+    broker: Broker,
+    *,
+    dsn: str,
+    port: int,
+    extensions: Extensions,
+    indicators: Indicators,
+    broker_is_ours: bool,
+) -> CoordinatorParts:
+    """A coordinator on the database at `dsn`. `/health` asks the `indicators` besides the datastore and the broker.
+
+    Its node id is the first that no process of this host uses. With `broker_is_ours` every run of before is lost at the start.
+    """
+    identity = claim_identity(settings.data.dir, "coordinator")
+    datastore = make_datastore(settings, extensions, dsn)
+    options = _coordinator_options(settings, identity.node_id, port, broker_is_ours=broker_is_ours)
+    coordinator = Coordinator(datastore, broker, options, new_id=new_id)
+    streams = StreamHub(Doorbell(broker, datastore.versions_of))
+    redact = settings.middleware.job.redact
+    dependencies = ApiDependencies(
+        commands=coordinator,
+        reading=datastore,
+        broker=broker,
+        streams=streams,
+        doctor=make_doctor(settings, datastore, broker),
+        redactor=Redactor(redact.patterns, enabled=redact.enabled),
+        indicators={"datastore": datastore.check_health, "broker": broker.check_health, **indicators},
+        version=torkd.__version__,
+        options=api_options(settings),
+    )
+    return CoordinatorParts(
+        datastore=datastore, coordinator=coordinator, streams=streams, app=create_app(dependencies), identity=identity
+    )
+
+
+def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:
+    """The doctor over an open datastore, and an open broker where there is one to ask."""
+    options = DoctorOptions(lease=settings.worker.lease.total_seconds())
+    return Doctor(datastore, broker, options, new_id=new_id, clock=utc_now)
+
+
+def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Datastore:
+    """The datastore the settings name."""
+    make = extensions.datastores.get(settings.datastore.type)
+    if make is not None:
+        return make(settings.custom.get(f"datastore.{settings.datastore.type}", {}))
+    postgres = settings.datastore.postgres
+    return PostgresDatastore(
+        PoolOptions(
+            dsn=dsn,
+            max_connections=postgres.max_open_conns,
+            max_idle=postgres.max_idle_conns,
+            max_lifetime=postgres.conn_max_lifetime.total_seconds() or FOREVER_SECONDS,
+            max_idle_time=postgres.conn_max_idle_time.total_seconds() or FOREVER_SECONDS,
+        )
+    )
+
+
+def _coordinator_options(settings: Settings, node_id: str, port: int, *, broker_is_ours: bool) -> CoordinatorOptions:
+    queues = settings.coordinator.queues
+    retention = settings.datastore.retention
+    return CoordinatorOptions(
+        node_id=node_id,
+        name=settings.coordinator.name,
+        hostname=socket.gethostname(),
+        port=port,
+        version=torkd.__version__,
+        loops=max(getattr(queues, name) for name in queues.__struct_fields__),
+        heartbeat=settings.worker.heartbeat.total_seconds(),
+        lease=settings.worker.lease.total_seconds(),
+        retention_jobs=retention.jobs.total_seconds(),
+        retention_logs=retention.logs.total_seconds(),
+        broker_is_ours=broker_is_ours,
+    )

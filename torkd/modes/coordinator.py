@@ -1,0 +1,105 @@
+"""`torkd run coordinator`: the API and the engine over a database and a broker that others share.
+
+Each serving process is a coordinator of its own, and none is special: any number of them may run, here and elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from torkd.api.app import App
+from torkd.api.listener import coordinator_place
+from torkd.broker.protocol import Broker
+from torkd.broker_wiring import check_shared_broker, make_broker
+from torkd.closing import close_all
+from torkd.coordinator.coordinator import STOP_SECONDS
+from torkd.coordinator_wiring import CoordinatorParts, check_api, make_coordinator
+from torkd.database import bring_up_to_date
+from torkd.extensions import Extensions
+from torkd.serving import Mode, open_door, serve_mode
+from torkd.settings import Loaded, Settings
+from torkd.starting import Starter
+
+log = logging.getLogger(__name__)
+
+_CLOSE_SECONDS = 15.0
+"""What disconnecting may take, beyond the end of the coordinator's threads."""
+
+
+@dataclass(slots=True)
+class CoordinatorDaemon:
+    """One coordinator process. Serves while the database or the broker is away, as far as that goes."""
+
+    parts: CoordinatorParts
+    broker: Broker
+    starter: Starter
+
+    @property
+    def app(self) -> App:
+        """The API."""
+        return self.parts.app
+
+    def start(self) -> bool:
+        """Start what can be started now."""
+        return self.starter.start()
+
+    def drain(self, *, short: bool = False) -> None:  # noqa: ARG002 -- a batch is never given up
+        """Take no more events; requests are answered until `close`."""
+        self.starter.stop()
+        self.parts.coordinator.stop()
+
+    def end_streams(self) -> None:
+        """End the answers that last."""
+        self.parts.streams.close()
+
+    def leave(self) -> None:
+        """Nothing is tied to this process: others go on."""
+
+    def close(self) -> None:
+        """Stop, and disconnect."""
+        close_all(
+            self.starter.stop,
+            self.parts.streams.close,
+            self.parts.coordinator.stop,
+            self.broker.close,
+            self.parts.datastore.close,
+            self.parts.identity.release,
+        )
+
+    def reload(self, settings: Settings) -> None:
+        """Nothing but the log level can change."""
+
+
+def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
+    """Serve until a signal ends it; the exit code. Raises `StartError`, with nothing started."""
+    settings = loaded.settings
+    check_api(settings)
+    check_shared_broker(settings, extensions, "coordinator")
+    listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    mode = Mode(
+        make=lambda port: make_coordinator_daemon(settings, extensions, port),
+        drain_seconds=STOP_SECONDS + _CLOSE_SECONDS,
+        processes=settings.coordinator.processes,
+    )
+    return serve_mode(extensions, listener, mode)
+
+
+def make_coordinator_daemon(settings: Settings, extensions: Extensions, port: int) -> CoordinatorDaemon:
+    """The coordinator of this process."""
+    broker = make_broker(settings, extensions)
+    dsn = settings.datastore.postgres.dsn
+    starter = Starter()
+    parts = make_coordinator(
+        settings,
+        broker,
+        dsn=dsn,
+        port=port,
+        extensions=extensions,
+        indicators={"start": starter.check},
+        broker_is_ours=False,
+    )
+    if settings.datastore.type == "postgres":
+        starter.add(lambda: bring_up_to_date(dsn))
+    starter.add(parts.datastore.open, broker.open, parts.coordinator.start)
+    return CoordinatorDaemon(parts, broker, starter)

@@ -1,0 +1,25 @@
+"""`torkd run standalone`: coordinator, worker, API and database in one process tree, with nothing to set up."""
+
+from __future__ import annotations
+
+from torkd.api.listener import coordinator_place
+from torkd.database import database
+from torkd.extensions import Extensions
+from torkd.serving import Mode, open_door, serve_mode
+from torkd.settings import Loaded
+from torkd.wiring import Engine, check_supported, make_engine
+
+
+def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
+    """Serve until a signal ends it; the exit code. Raises `StartError` and `DatastoreUnavailable`, with nothing started."""
+    settings = loaded.settings
+    check_supported(settings, extensions)
+    runtime_type = loaded.runtime_type(standalone=True)
+    listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    with database(loaded, standalone=True) as dsn:
+
+        def make(port: int) -> Engine:
+            return make_engine(settings, dsn=dsn, runtime_type=runtime_type, port=port, extensions=extensions)
+
+        mode = Mode(make=make, drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds())
+        return serve_mode(extensions, listener, mode, runtime=runtime_type)
