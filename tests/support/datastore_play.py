@@ -47,6 +47,10 @@ class DatastorePlay:
         """Ids in the order of their making."""
         return f"id{next(self._numbers):08d}"
 
+    def count_from(self, number: int) -> None:
+        """Make further ids from this number on: for a database that has some already."""
+        self._numbers = itertools.count(number)
+
     def handle(self, *events: EngineEvent, forget: Collection[Dispatch] = (), wait: float = 0.0) -> Handled:
         """Handle a batch; a failure of one of the events is raised."""
         handled = self.try_handle(*events, forget=forget, wait=wait)

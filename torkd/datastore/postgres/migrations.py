@@ -7,6 +7,7 @@ this version can still run.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -15,6 +16,11 @@ import psycopg
 from tork.errors import DatastoreUnavailable, StartError
 
 _LOCK = 7464250
+_LOCK_SECONDS = 3
+"""How long a migration waits for a table: everybody else waits behind it."""
+_TRIES = 20
+_PAUSE_SECONDS = 0.5
+"""Between two tries: in it goes on what had to wait."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version    integer PRIMARY KEY,
@@ -119,7 +125,20 @@ def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]
 
 
 def _apply(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
+    """Daemons go on meanwhile, so it may have to wait for their locks, or meet one of them in a deadlock: then all of it is tried again."""
+    for _ in range(_TRIES - 1):
+        try:
+            _apply_once(connection, migration)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+    _apply_once(connection, migration)
+
+
+def _apply_once(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
     with connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(migration.sql.encode())
         connection.execute(
             "INSERT INTO schema_migrations (version, name, checksum, oldest) VALUES (%s, %s, %s, %s)",
