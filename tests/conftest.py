@@ -12,7 +12,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.support.engine_fixtures"]
+pytest_plugins = ["tests.support.engine_fixtures", "tests.support.rabbitmq_fixtures"]
 
 for name in [name for name in os.environ if name.startswith("TORK_")]:
     del os.environ[name]

@@ -8,18 +8,18 @@ from torkd.broker.protocol import Broker
 from torkd.extensions import Extensions
 from torkd.settings import Settings
 
-IN_MEMORY = "inmemory"
+IN_MEMORY, RABBITMQ = "inmemory", "rabbitmq"
 
 
 def check_broker(settings: Settings, extensions: Extensions) -> None:
-    """Raises `StartError` for a broker, or for a secrecy of its messages, that this version does not have."""
+    """Raises `StartError` for a broker that is not there, or for a secrecy of its messages that this version can't offer."""
     if settings.datastore.encryption_key:
         raise StartError(
             "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
         )
-    if settings.broker.type != IN_MEMORY and settings.broker.type not in extensions.brokers:
+    if settings.broker.type not in {IN_MEMORY, RABBITMQ, *extensions.brokers}:
         raise StartError(
-            f"broker.type '{settings.broker.type}' is not supported by this version: use inmemory, or a plugin"
+            f"broker.type '{settings.broker.type}' is not known: use inmemory or rabbitmq, or install its plugin"
         )
 
 
@@ -36,4 +36,19 @@ def check_shared_broker(settings: Settings, extensions: Extensions, mode: str) -
 def make_broker(settings: Settings, extensions: Extensions) -> Broker:
     """The broker the settings name."""
     make = extensions.brokers.get(settings.broker.type)
-    return make(settings.custom.get(f"broker.{settings.broker.type}", {})) if make is not None else MemoryBroker()
+    if make is not None:
+        return make(settings.custom.get(f"broker.{settings.broker.type}", {}))
+    if settings.broker.type != RABBITMQ:
+        return MemoryBroker()
+    # Imported here: who has no RabbitMQ does not pay for pika.
+    from torkd.broker.rabbitmq import RabbitMQBroker, RabbitMQOptions
+
+    rabbitmq = settings.broker.rabbitmq
+    return RabbitMQBroker(
+        RabbitMQOptions(
+            url=rabbitmq.url,
+            management_url=rabbitmq.management_url,
+            quorum=rabbitmq.queue_type == "quorum",
+            consumer_timeout=rabbitmq.consumer_timeout.total_seconds(),
+        )
+    )

@@ -75,7 +75,7 @@ WRONG_SETTINGS = {
     "missing-file": ({"TORK_CONFIG": "/no/such.toml"}, "/no/such.toml"),
     "not-yet": ({"TORK_MIDDLEWARE_WEB_KEYAUTH_ENABLED": "true"}, "middleware.web.keyauth.enabled"),
     "encryption": ({"TORK_DATASTORE_ENCRYPTION_KEY": "k"}, "datastore.encryption.key"),
-    "broker": ({"TORK_BROKER_TYPE": "rabbitmq"}, "broker.type 'rabbitmq'"),
+    "broker": ({"TORK_BROKER_TYPE": "pigeons"}, "invalid broker type: pigeons"),
     "data-dir-below-a-file": ({"TORK_DATA_DIR": "/etc/hostname/data"}, "data.dir (TORK_DATA_DIR)"),
     "data-dir-of-the-kernel": ({"TORK_DATA_DIR": "/proc/nope"}, "data.dir (TORK_DATA_DIR)"),
 }
@@ -90,6 +90,17 @@ def test_a_wrong_setting_ends_the_start_with_one_line(base: Path, settings: dict
     assert told in line
     assert ended.stdout == ""
     assert leftovers(base) == []
+
+
+@pytest.mark.parametrize("mode", ["coordinator", "worker"])
+def test_a_broker_that_nobody_else_can_reach_is_refused(base: Path, mode: str) -> None:
+    ended = run_torkd(base, {}, "run", mode)
+    assert ended.returncode == 2
+    [line] = ended.stderr.splitlines()
+    assert line == (
+        f"torkd: 'torkd run {mode}' needs a broker that other processes can reach, and broker.type is inmemory: "
+        "set it to rabbitmq (or use 'torkd run standalone')"
+    )
 
 
 def test_a_wrong_line_of_the_file_is_told_with_its_place(base: Path) -> None:

@@ -21,6 +21,7 @@ EXPORTED = {
         "resume_after",
     },
     "torkd.broker.memory": {"MemoryBroker"},
+    "torkd.broker.rabbitmq": {"RabbitMQBroker", "RabbitMQOptions"},
     "torkd.settings": {
         "Loaded", "Origin", "Settings", "format_size", "load_settings", "parse_size", "render_config", "settings_table",
         "split_address",

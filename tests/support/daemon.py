@@ -1,4 +1,4 @@
-"""A real `torkd run standalone` for tests: its own directory, database and port, gone at the end whatever happens."""
+"""A real `torkd run` for tests: its own directory and port, and standalone a database; gone at the end whatever happens."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ class Daemon:
         settings: Mapping[str, str] | None = None,
         command: tuple[str, ...] = ("-m", "torkd"),
         *,
+        mode: str = "standalone",
         prefix: tuple[str, ...] = (),
         place: Path | None = None,
     ) -> None:
-        """`settings` are environment variables; `prefix` goes before the command, such as `setpriv …`.
+        """`mode` is what follows `torkd run`. `settings` are environment variables; `prefix` goes before the command, such as `setpriv …`.
 
         Its directory is made in `place`, which is in memory unless said otherwise.
         """
@@ -46,13 +47,14 @@ class Daemon:
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self.log = self.base / "torkd.log"
-        self._command = (*prefix, sys.executable, *command, "run", "standalone")
+        self.mode = mode
+        self._command = (*prefix, sys.executable, *command, "run", mode)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
             "TORK_DATA_DIR": str(self.base / "data"),
-            "TORK_COORDINATOR_ADDRESS": f"127.0.0.1:{self.port}",
+            f"TORK_{'WORKER' if mode == 'worker' else 'COORDINATOR'}_ADDRESS": f"127.0.0.1:{self.port}",
             "TORK_RUNTIME_TYPE": "auto",
             "TORK_MOUNTS_TEMP_DIR": str(self._temp_dir()),
             "TORK_LOGGING_LEVEL": "info",
@@ -109,6 +111,16 @@ class Daemon:
             return bool(self.call("GET", "/health")["status"] == "UP")
         except (OSError, http.client.HTTPException):
             return False
+
+    def freeze(self) -> None:
+        """Stop the whole tree for now, tasks included: as if the machine were suspended."""
+        for process in self.processes():
+            process.suspend()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        for process in self.processes():
+            process.resume()
 
     def told(self) -> str:
         """The end of its log."""

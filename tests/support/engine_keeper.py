@@ -16,13 +16,14 @@ from pathlib import Path
 
 import psutil
 
-from tests.support import docker_engine, podman_engine, registry
+from tests.support import docker_engine, podman_engine, rabbitmq, registry
 from tests.support.engines import FAILED, READY, USERS, place
 
 KINDS = {
     "docker": (docker_engine.start, docker_engine.end),
     "podman": (podman_engine.start, podman_engine.end),
     "registry": (registry.start, registry.end),
+    "rabbitmq": (rabbitmq.start, rabbitmq.end),
 }
 """How each is started, and what is to be undone of it outside of its directory, whether it runs or was killed."""
 

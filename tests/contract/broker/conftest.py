@@ -1,23 +1,31 @@
-"""The brokers the contract holds for. An adapter joins by one more line in `ADAPTERS`, with the marker of its server."""
+"""The brokers the contract holds for. An adapter joins by one more fixture, with the marker of its server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.protocol import Broker
 
-ADAPTERS: list[tuple[str, Callable[[], Broker], tuple[pytest.MarkDecorator, ...]]] = [
-    ("memory", MemoryBroker, ()),
-]
+
+@pytest.fixture
+def memory_broker() -> Iterator[Broker]:
+    """The one of a process that is alone."""
+    broker = MemoryBroker()
+    broker.open()
+    yield broker
+    broker.close()
 
 
-@pytest.fixture(params=[pytest.param(make, id=name, marks=marks) for name, make, marks in ADAPTERS])
-def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+@pytest.fixture(
+    params=[
+        pytest.param("memory_broker", id="memory"),
+        pytest.param("rabbitmq_broker", id="rabbitmq", marks=pytest.mark.rabbitmq),
+    ]
+)
+def broker(request: pytest.FixtureRequest) -> Broker:
     """An open and empty broker."""
-    made: Broker = request.param()
-    made.open()
-    yield made
-    made.close()
+    made: Broker = request.getfixturevalue(request.param)
+    return made

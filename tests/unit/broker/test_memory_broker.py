@@ -10,9 +10,11 @@ import pytest
 from tests.support.messages import a_claim, a_heartbeat, a_log_part
 from tests.support.waiting import wait_until
 from tork.errors import BrokerUnavailable
-from torkd.broker.memory import MemoryBroker, events, live
+from torkd.broker import live
+from torkd.broker.memory import MemoryBroker, events
 from torkd.broker.messages import LiveChanges
-from torkd.broker.queues import HEARTBEAT, LOGS
+from torkd.broker.protocol import EventDelivery
+from torkd.broker.queues import HEARTBEAT, LOGS, STARTED
 
 
 @pytest.fixture
@@ -90,3 +92,17 @@ def test_logs_that_are_not_read_make_whoever_prints_wait(broker: MemoryBroker, m
         broker.publish_events([part])
     reader.ack(reader.receive(10, 0.0))
     broker.publish_events([part])
+
+
+def test_put_back_with_a_delay_comes_later_even_to_a_reader_that_waits(broker: MemoryBroker) -> None:
+    reader = broker.consume_events([STARTED])
+    broker.publish_events([a_claim("r1")])
+    deliveries = reader.receive(1, 5)
+    received: list[EventDelivery] = []
+    other = broker.consume_events([STARTED])
+    waiting = threading.Thread(target=lambda: received.extend(other.receive(100, 60)))
+    waiting.start()
+    reader.put_back(deliveries, 0.3)
+    assert not reader.receive(1, 0)
+    waiting.join(5)
+    assert [delivery.message for delivery in received] == [a_claim("r1")]

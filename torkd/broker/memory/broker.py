@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from tork.dead_letter import DeadLetter
 from tork.errors import BrokerUnavailable, NotFound
 from tork.node import Queue
+from torkd.broker.live import LiveDispatcher, LocalSubscription
 from torkd.broker.memory.events import EventQueues, MemoryEventConsumer
-from torkd.broker.memory.live import LiveDispatcher, MemorySubscription
 from torkd.broker.memory.orders import MemoryOrderConsumer, OrderQueues
 from torkd.broker.memory.tasks import MemoryTaskConsumer, MemoryTaskQueue
 from torkd.broker.messages import CoordinatorMessage, LiveChanges, NodeOrder, RunTask
@@ -90,7 +90,7 @@ class MemoryBroker:
         self.check_health()
         return MemoryOrderConsumer(self._orders, node_id)
 
-    def subscribe(self, listener: Callable[[LiveChanges | None], None]) -> MemorySubscription:
+    def subscribe(self, listener: Callable[[LiveChanges | None], None]) -> LocalSubscription:
         """Call `listener` for every change."""
         self.check_health()
         return self._live.subscribe(listener)

@@ -17,10 +17,10 @@ MAX_WAITING = 10_000
 Listener = Callable[[LiveChanges | None], None]
 
 
-class MemorySubscription:
+class LocalSubscription:
     """One listener. The lock is held during each call, so that `close` waits for a call under way."""
 
-    def __init__(self, listener: Listener, forget: Callable[[MemorySubscription], None]) -> None:
+    def __init__(self, listener: Listener, forget: Callable[[LocalSubscription], None]) -> None:
         self._listener = listener
         self._forget = forget
         self._calling = threading.RLock()
@@ -49,14 +49,14 @@ class LiveDispatcher:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._something_to_do = threading.Condition(self._lock)
-        self._subscriptions: list[MemorySubscription] = []
+        self._subscriptions: list[LocalSubscription] = []
         self._waiting: deque[LiveChanges | None] = deque()
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def subscribe(self, listener: Listener) -> MemorySubscription:
+    def subscribe(self, listener: Listener) -> LocalSubscription:
         """Add a listener."""
-        subscription = MemorySubscription(listener, self._forget)
+        subscription = LocalSubscription(listener, self._forget)
         with self._lock:
             self._subscriptions.append(subscription)
             if self._thread is None and not self._closed:
@@ -64,8 +64,8 @@ class LiveDispatcher:
                 self._thread.start()
         return subscription
 
-    def publish(self, changes: LiveChanges) -> None:
-        """Tell everybody soon. Costs next to nothing when nobody listens."""
+    def publish(self, changes: LiveChanges | None) -> None:
+        """Tell everybody soon; None: some were missed. Costs next to nothing when nobody listens."""
         if not self._subscriptions:
             return
         with self._lock:
@@ -96,7 +96,7 @@ class LiveDispatcher:
             for subscription in subscriptions:
                 subscription.tell(changes)
 
-    def _forget(self, subscription: MemorySubscription) -> None:
+    def _forget(self, subscription: LocalSubscription) -> None:
         with self._lock:
             if subscription in self._subscriptions:
                 self._subscriptions.remove(subscription)
