@@ -272,6 +272,8 @@ class Examined:
     old_outbox: Sequence[Dispatch] = ()
     waiting: Sequence[HandedOut] = ()
     """Hand-outs that are not in the outbox: wrong only where the broker does not have them."""
+    queues: frozenset[str] = frozenset()
+    """Those with tasks that wait for a run."""
     served_queues: frozenset[str] = frozenset()
     """Where tasks of a worker come from that is alive."""
 

@@ -72,11 +72,14 @@ def confirmed(first: Diagnosis, second: Diagnosis) -> Diagnosis:
 
 
 def lost_hand_outs(examined: Examined, queues: Sequence[Queue]) -> list[HandedOut]:
-    """Hand-outs that are neither in the outbox, nor at the broker, nor in a report that waits there."""
+    """Hand-outs that are neither in the outbox, nor at the broker, nor in a report that waits there.
+
+    A queue that the broker does not tell of proves nothing: it may only not know of it.
+    """
     if any(queue.name in _REPORTS and (queue.size or queue.unacked) for queue in queues):
         return []
-    holding = {queue.name for queue in queues if queue.size or queue.unacked}
-    return [waiting for waiting in examined.waiting if waiting.queue not in holding]
+    empty = {queue.name for queue in queues if not queue.size and not queue.unacked}
+    return [waiting for waiting in examined.waiting if waiting.queue in empty]
 
 
 def _coordinators(facts: Facts) -> Check:

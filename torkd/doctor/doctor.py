@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tork.diagnosis import Check, Diagnosis, Repair, Treatment
@@ -97,16 +97,13 @@ class Doctor:
         return confirmed(first, diagnose(facts)), facts
 
     def _look(self) -> Facts:
-        """The broker before and after the database: a message that moved between two queues meanwhile is in one of the two."""
+        """The database first: what left it for the broker meanwhile is there, and what came back is found in the next look."""
         options = self._options
-        before = self._broker.queues() if self._broker else None
         examined = self._datastore.examine(
             lease_seconds=options.lease, late_seconds=options.late, unseen_seconds=options.unseen
         )
-        after = self._broker.queues() if self._broker else None
-        if before is not None and after is not None:
-            examined = replace(examined, waiting=lost_hand_outs(examined, before))
-        return Facts(examined=examined, queues=after, late_seconds=options.late, lease_seconds=options.lease)
+        queues = self._broker.queues(examined.queues) if self._broker is not None else None
+        return Facts(examined=examined, queues=queues, late_seconds=options.late, lease_seconds=options.lease)
 
     def _repair(self, check: Check, facts: Facts) -> None:
         log.warning("repairing %s: %s", check.name, check.message)

@@ -176,6 +176,7 @@ def test_hand_outs_that_left_the_outbox_and_that_no_run_holds_are_told_by_queue(
     play.now = play.row("SELECT now() - interval '1 hour' AS now")["now"]
     play.submit(a_job(a_parallel(a_task("a", queue="gpu"), a_task("b", queue="gpu"), a_task("c"))))
     assert examine(play, unseen_seconds=60).waiting == [], "they are still to be sent"
+    assert examine(play, unseen_seconds=60).queues == {"gpu", "default"}
     play.change("DELETE FROM outbox")
     play.handle(claim_of(play.task("b")))
     assert examine(play, unseen_seconds=60).waiting == [

@@ -114,11 +114,12 @@ def test_a_queue_is_not_told_of_without_need(seen: Facts) -> None:
     [
         [a_queue("gpu", size=1, subscribers=1)],
         [a_queue("gpu", unacked=1)],
-        [a_queue("started", size=1)],
-        [a_queue("completed", unacked=1)],
-        [a_queue("error", size=1)],
+        [a_queue("gpu"), a_queue("started", size=1)],
+        [a_queue("gpu"), a_queue("completed", unacked=1)],
+        [a_queue("gpu"), a_queue("error", size=1)],
+        [],
     ],
-    ids=["waits", "in hand", "claim waits", "report in hand", "failure waits"],
+    ids=["waits", "in hand", "claim waits", "report in hand", "failure waits", "not told of"],
 )
 def test_a_hand_out_that_may_be_at_the_broker_is_not_lost(queues: list[Queue]) -> None:
     waiting = [HandedOut(queue="gpu", count=1, task_ids=["t1"])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from tork.dead_letter import DeadLetter
 from tork.errors import NotFound
@@ -51,12 +51,12 @@ class Administration:
         """There is such a queue."""
         self._known.add(queue)
 
-    def queues(self) -> list[Queue]:
-        """Every queue with its figures, from whoever knows them."""
+    def queues(self, perhaps: Collection[str] = ()) -> list[Queue]:
+        """Every queue with its figures, from whoever knows them; without the management API those of `perhaps` are looked for, too."""
         told = self._management.queues()
         if told is not None:
             return [queue for queue in told if not queue.name.startswith((INTERNAL_PREFIX, SERVER_NAMED_PREFIX))]
-        figures = [self._look_at(name) for name in sorted(self._known)]
+        figures = [self._look_at(name) for name in sorted({*self._known, *perhaps})]
         return [queue for queue in figures if queue is not None]
 
     def purge(self, queue: str) -> None:

@@ -40,7 +40,8 @@ class Examination(Querying):
             silent_runs=[_silent_run(row) for row in found["silent_runs"]],
             late_retries=[RetryDue(task_id=row["id"], **_job_of(row)) for row in found["late_retries"]],
             old_outbox=[Dispatch(**row) for row in found["old_outbox"]],
-            waiting=[HandedOut(**row) for row in found["waiting_hand_outs"]],
+            waiting=[HandedOut(**row) for row in found["waiting_hand_outs"] if row["count"]],
+            queues=frozenset(row["queue"] for row in found["waiting_hand_outs"]),
             served_queues=frozenset(row["queue"] for row in found["served_queues"]),
         )
 

@@ -59,11 +59,13 @@ SELECT task_id, dispatch FROM outbox WHERE created_at < now() - make_interval(se
 ORDER BY created_at LIMIT %(limit)s;
 
 -- name: waiting_hand_outs
--- Queues with tasks that were handed out so long ago and that no run holds, but for those that are still to be sent.
-SELECT t.queue, count(*) AS count, (array_agg(t.id ORDER BY t.scheduled_at))[1:10] AS task_ids
-FROM tasks t
-WHERE t.state = 'SCHEDULED' AND t.scheduled_at < now() - make_interval(secs => %(unseen)s)
-  AND NOT EXISTS (SELECT FROM outbox o WHERE o.task_id = t.id AND o.dispatch = t.dispatch)
+-- Every queue with tasks that no run holds: how many of them were handed out so long ago, but for those that are still to be sent.
+SELECT t.queue, count(*) FILTER (WHERE old) AS count, (array_agg(t.id ORDER BY t.scheduled_at) FILTER (WHERE old))[1:10] AS task_ids
+FROM (
+    SELECT id, queue, scheduled_at,
+           scheduled_at < now() - make_interval(secs => %(unseen)s)
+               AND NOT EXISTS (SELECT FROM outbox o WHERE o.task_id = tasks.id AND o.dispatch = tasks.dispatch) AS old
+    FROM tasks WHERE state = 'SCHEDULED') t
 GROUP BY t.queue ORDER BY t.queue;
 
 -- name: served_queues
