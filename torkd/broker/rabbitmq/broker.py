@@ -88,6 +88,8 @@ class RabbitMQBroker:
         self._administration = Administration(work, self._publisher, management, self._encoding, self._options)
         try:
             self._make_queues(publish, declarer)
+            # Who asks for figures next would else be told that nobody is connected yet.
+            work.wait_until_up(self._options.wait)
         except BaseException:
             self.close()
             raise
