@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from torkctl import diagnostics
 from torkctl.arguments import Command, global_options
 from torkctl.commands.cancel import cancel
+from torkctl.commands.doctor import doctor
 from torkctl.commands.get import get
 from torkctl.commands.health import health
 from torkctl.commands.list import list_jobs
@@ -36,6 +37,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "logs": logs,
     "cancel": cancel,
     "restart": restart,
+    "doctor": doctor,
     "health": health,
 }
 _ALIASES: dict[str, Callable[..., int]] = {"ls": list_jobs}

@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "migration", help="create or upgrade the database schema; safe to run twice, and from two machines"
     )
+    doctor = commands.add_parser(
+        "doctor",
+        help="check the invariants of database, broker and this machine; exit 1 when something is wrong",
+        description="Check the invariants of database, broker and this machine: a line each, exit 1 when something is wrong.",
+    )
+    doctor.add_argument("--fix", action="store_true", help="repair what can be repaired")
+    doctor.add_argument("--dry-run", action="store_true", help="only say what --fix would do")
     commands.add_parser("health", help="exit 0 when the daemon at client.endpoint is UP, 1 otherwise")
     commands.add_parser("config", help="print the configuration in force, and where each value comes from")
     return parser
@@ -85,6 +92,10 @@ def _run(options: argparse.Namespace, extensions: Extensions) -> int:
             return 0
         case "health":
             return _health(loaded)
+        case "doctor":
+            from torkd.doctor_command import doctor
+
+            return doctor(loaded, extensions, fix=options.fix, dry_run=options.dry_run)
         case "migration":
             return _migrate(loaded)
         case _:

@@ -12,12 +12,13 @@ from torkd.api.health import Indicators
 from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.protocol import Broker
-from torkd.clock import new_id
+from torkd.clock import new_id, utc_now
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.postgres.pool import PoolOptions
 from torkd.datastore.protocol import Datastore
+from torkd.doctor.doctor import Doctor, DoctorOptions
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
@@ -68,6 +69,7 @@ def make_coordinator(
         reading=datastore,
         broker=broker,
         streams=streams,
+        doctor=make_doctor(settings, datastore, broker),
         redactor=Redactor(redact.patterns, enabled=redact.enabled),
         indicators={"datastore": datastore.check_health, "broker": broker.check_health, **indicators},
         version=torkd.__version__,
@@ -76,6 +78,12 @@ def make_coordinator(
     return CoordinatorParts(
         datastore=datastore, coordinator=coordinator, streams=streams, app=create_app(dependencies), identity=identity
     )
+
+
+def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:
+    """The doctor over an open datastore, and an open broker where there is one to ask."""
+    options = DoctorOptions(lease=settings.worker.lease.total_seconds())
+    return Doctor(datastore, broker, options, new_id=new_id, clock=utc_now)
 
 
 def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Datastore:

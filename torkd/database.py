@@ -36,19 +36,31 @@ def database(loaded: Loaded, *, standalone: bool) -> Iterator[str]:
         server.stop()
 
 
-def migrate_configured(loaded: Loaded) -> list[str]:
-    """Bring the database up to date: the named one; else the embedded one, where there is one; else the default one."""
+@contextmanager
+def configured_database(loaded: Loaded) -> Iterator[str]:
+    """The DSN of the database as it is: the named one; else the embedded one, where there is one; else the default one.
+
+    An embedded one that does not run is started for the length of the block.
+    """
     directory = loaded.settings.data.dir
     if loaded.is_explicit(DSN_KEY) or not (directory / "postgres").exists():
-        return migrate(loaded.settings.datastore.postgres.dsn)
+        yield loaded.settings.datastore.postgres.dsn
+        return
     running = attach(directory)
     if running is not None:
-        return migrate(running)
+        yield running
+        return
     server = start_embedded(directory)
     try:
-        return migrate(server.dsn)
+        yield server.dsn
     finally:
         server.stop()
+
+
+def migrate_configured(loaded: Loaded) -> list[str]:
+    """Bring that database up to date."""
+    with configured_database(loaded) as dsn:
+        return migrate(dsn)
 
 
 def bring_up_to_date(dsn: str) -> None:

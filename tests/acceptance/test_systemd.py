@@ -84,3 +84,27 @@ def test_the_watchdog_is_fed_while_a_long_drain_lasts(systemd: tuple[Systemd, st
         wait_until(lambda: manager.hears("WATCHDOG=1") and manager.heard.count("WATCHDOG=1") > count + 1)
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("mode", ["coordinator", "worker"])
+def test_a_part_of_a_cluster_is_ready_while_its_servers_are_away(systemd: tuple[Systemd, str], mode: str) -> None:
+    """It waits for them by itself: systemd has no reason to start it again, and a dependency none to wait."""
+    manager, path = systemd
+    settings = {
+        "NOTIFY_SOCKET": path,
+        "WATCHDOG_USEC": "1500000",
+        "TORK_BROKER_TYPE": "rabbitmq",
+        "TORK_BROKER_RABBITMQ_URL": "amqp://127.0.0.1:9/",
+        "TORK_DATASTORE_POSTGRES_DSN": "host=127.0.0.1 port=9 connect_timeout=2",
+    }
+    daemon = Daemon(settings, mode=mode)
+    try:
+        daemon.start(wait=False)
+        wait_until(lambda: manager.hears("READY=1"), timeout=40, describe=daemon.told)
+        count = manager.heard.count("WATCHDOG=1")
+        wait_until(lambda: manager.hears("WATCHDOG=1") and manager.heard.count("WATCHDOG=1") > count)
+        assert "STOPPING=1" not in manager.heard
+        assert daemon.stop() == 0, daemon.told()
+        assert manager.hears("STOPPING=1")
+    finally:
+        daemon.__exit__(None, None, None)

@@ -11,7 +11,9 @@ import pytest
 import typer.main
 
 from tests.architecture.tree import ROOT
-from tests.support.api_fakes import FakeCommands, FakeReading
+from tests.support.api_fakes import FakeCommands, FakeDoctor, FakeReading
+from tork.dead_letter import DeadLetter
+from tork.diagnosis import Check, Diagnosis, Repair, Treatment
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Node, Queue
@@ -43,6 +45,7 @@ def routes() -> list[str]:
                 broker=broker,
                 streams=streams,
                 indicators={},
+                doctor=FakeDoctor(),
             )
         )
         return sorted(
@@ -74,6 +77,10 @@ SHAPES = {
     "log part": (TaskLogPart,),
     "node": (Node,),
     "queue": (Queue,),
+    "dead letter": (DeadLetter,),
+    "diagnosis": (Diagnosis,),
+    "check": (Check,),
+    "treatment": (Treatment, Repair),
 }
 
 
@@ -114,7 +121,7 @@ def test_every_exit_code_is_in_the_docs() -> None:
     assert [code.value for code in ExitCode if f"| {code.value} |" not in table] == []
 
 
-@pytest.mark.parametrize("command", ["run standalone", "health", "config", "migration"])
+@pytest.mark.parametrize("command", ["run standalone", "doctor", "health", "config", "migration"])
 def test_a_command_of_the_daemon_is_in_the_docs(command: str) -> None:
     assert f"torkd {command}" in TORKD
 

@@ -138,6 +138,23 @@ def test_a_migration_that_fails_leaves_nothing_and_keeps_those_before_it(dsn: st
     assert migrate(dsn, [ONE, TWO]) == ["0002_two"]
 
 
+def test_a_table_that_somebody_holds_is_waited_for_and_then_tried_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    migrate(dsn, [ONE])
+    tries: list[float] = []
+    with psycopg.connect(dsn) as somebody:
+        somebody.execute("LOCK TABLE one")
+
+        def pause(seconds: float) -> None:
+            tries.append(seconds)
+            somebody.rollback()
+
+        monkeypatch.setattr("torkd.datastore.postgres.migrations.time.sleep", pause)
+        assert migrate(dsn, [ONE, Migration(2, "two", "ALTER TABLE one ADD COLUMN more text;", 2)]) == ["0002_two"]
+    assert len(tries) == 1
+
+
 def test_a_server_that_does_not_answer_is_said_to_be_unavailable() -> None:
     with pytest.raises(DatastoreUnavailable, match="can't be migrated"):
         migrate("host=127.0.0.1 port=1 dbname=none connect_timeout=2")

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tork.account import User
+from tork.diagnosis import Check, Diagnosis, Repair, Treatment
 from tork.errors import NotFound
 from tork.job import Job, JobContext, JobDefinition, JobState, JobSummary
 from tork.log import TaskLogPart
@@ -229,6 +230,25 @@ class FakeCommands:
     def _check(self) -> None:
         if self.failure is not None:
             raise self.failure
+
+
+@dataclass
+class FakeDoctor:
+    """Finds one thing, and writes down whether it was to repair it."""
+
+    treatments: list[bool] = field(default_factory=list)
+    failure: Exception | None = None
+
+    def examine(self) -> Diagnosis:
+        if self.failure is not None:
+            raise self.failure
+        check = Check(name="jobs", ok=False, message="1 is stalled", ids=["j1"], repair="let it go on")
+        return Diagnosis(ok=False, checks=[check])
+
+    def treat(self, *, dry_run: bool = False) -> Treatment:
+        self.treatments.append(dry_run)
+        repairs = [Repair(name="jobs", action="let it go on", ids=["j1"])]
+        return Treatment(dry_run=dry_run, repairs=repairs, after=self.examine())
 
 
 def _summary(job: Job) -> JobSummary:

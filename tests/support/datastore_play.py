@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any
@@ -47,6 +47,10 @@ class DatastorePlay:
         """Ids in the order of their making."""
         return f"id{next(self._numbers):08d}"
 
+    def count_from(self, number: int) -> None:
+        """Make further ids from this number on: for a database that has some already."""
+        self._numbers = itertools.count(number)
+
     def handle(self, *events: EngineEvent, forget: Collection[Dispatch] = (), wait: float = 0.0) -> Handled:
         """Handle a batch; a failure of one of the events is raised."""
         handled = self.try_handle(*events, forget=forget, wait=wait)
@@ -74,6 +78,11 @@ class DatastorePlay:
     def complete(self, *names: str, job_id: str = "job", **fields: Any) -> Handled:
         """A worker has done the newest tasks of these names, all told in one batch."""
         return self.unfold(self.handle(*(report_of(self.task(name, job_id), **fields) for name in names)))
+
+    def complete_rows(self, tasks: Sequence[TaskRow]) -> None:
+        """A worker has done these, as they are now."""
+        now = {task.id: task for task in self.tasks()}
+        self.unfold(self.handle(*(report_of(now[task.id]) for task in tasks)))
 
     def run_all(self, job_id: str = "job") -> None:
         """Workers do whatever is handed out, until nothing is."""

@@ -16,6 +16,8 @@ needs() {
 }
 needs setpriv util-linux
 needs ip iproute2
+needs systemd-analyze systemd
+needs openssl openssl
 needs iptables iptables
 needs runc runc
 needs dockerd docker.io

@@ -27,8 +27,6 @@ PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Not those on PATH, which change the user."""
 PLACE_FILE = "place.json"
 USER = PASSWORD = "guest"
-STATISTICS_MILLISECONDS = 200
-"""How old the figures of the management API may be; RabbitMQ's own value is 5 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +190,6 @@ def start(base: Path) -> None:
     (base / "rabbitmq.conf").write_text(
         f"""management.tcp.ip = 127.0.0.1
 management.tcp.port = {place["management_port"]}
-collect_statistics_interval = {STATISTICS_MILLISECONDS}
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 1GB
 """

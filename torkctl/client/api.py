@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from tork.diagnosis import Diagnosis, Treatment
 from tork.errors import NotFound, StateConflict
 from tork.job import JobState, JobSummary
 from tork.log import TaskLogPart
@@ -51,6 +52,15 @@ class Api:
                 raise
             body = error.body
         return _read(body, HealthReport)
+
+    def diagnosis(self) -> Diagnosis:
+        """Every invariant, and whether it holds."""
+        return _read(self._send("GET", "/doctor"), Diagnosis)
+
+    def treat(self, *, dry_run: bool) -> Treatment:
+        """Let the server repair what does not hold; safe to send again after a lost answer."""
+        query = {"dryRun": "true" if dry_run else "false"}
+        return _read(self._send("POST", "/doctor/fix", query=query), Treatment)
 
     def submit(self, body: bytes, media_type: str, *, idempotency_key: str) -> tuple[Submitted, bytes]:
         """A new job, and the document about it. The key makes a repeated request the same submission."""

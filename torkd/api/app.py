@@ -9,6 +9,8 @@ import falcon
 
 from torkd.api import errors
 from torkd.api.commands import Commands
+from torkd.api.dead_letters import DeadLettersResource
+from torkd.api.doctor import Doctor, DoctorResource
 from torkd.api.events import EventsResource
 from torkd.api.health import HealthResource, Indicators
 from torkd.api.jobs import JobResource, JobsResource
@@ -40,6 +42,7 @@ class ApiDependencies:
     broker: Broker
     streams: StreamHub
     indicators: Indicators
+    doctor: Doctor | None = None
     redactor: Redactor = field(default_factory=Redactor)
     options: ApiOptions = field(default_factory=ApiOptions)
     middleware: tuple[object, ...] = ()
@@ -65,6 +68,14 @@ def create_app(dependencies: ApiDependencies) -> App:
         queues = QueuesResource(dependencies.broker)
         app.add_route("/queues", queues)
         app.add_route("/queues/{name}", queues, suffix="one")
+        dead = DeadLettersResource(dependencies.broker, dependencies.reading, dependencies.redactor)
+        app.add_route("/queues/dead", dead)
+        app.add_route("/queues/dead/{letter_id}", dead, suffix="one")
+        app.add_route("/queues/dead/{letter_id}/replay", dead, suffix="replay")
+    if dependencies.doctor is not None:
+        doctor = DoctorResource(dependencies.doctor)
+        app.add_route("/doctor", doctor)
+        app.add_route("/doctor/fix", doctor, suffix="fix")
     if "metrics" in groups:
         app.add_route("/metrics", MetricsResource(dependencies.reading))
     return app

@@ -9,7 +9,6 @@ from tork.task import is_task_queue
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
 from torkd.broker.protocol import Broker
-from torkd.broker.queues import DEAD
 
 
 class QueuesResource:
@@ -30,7 +29,7 @@ class QueuesResource:
 
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Drops what waits; consumers stay. The answer has no body."""
-        if not is_task_queue(name) or name == DEAD:
+        if not is_task_queue(name):
             raise refusal(400, f"queue {name} is not a task queue")
         try:
             self._broker.purge(name)

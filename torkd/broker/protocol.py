@@ -128,8 +128,11 @@ class Broker(Protocol):
     def subscribe(self, listener: Callable[[LiveChanges | None], None]) -> Subscription:
         """Call `listener` from a thread of the broker's for every change; with None when some may have been missed."""
 
-    def queues(self) -> list[Queue]:
-        """Every queue with its depth, consumers and unacknowledged messages."""
+    def queues(self, perhaps: Collection[str] = ()) -> list[Queue]:
+        """Every queue with its depth, consumers and unacknowledged messages.
+
+        An adapter that can't list what its server has tells of those that it has heard of, and of those of `perhaps` that are there.
+        """
 
     def purge(self, queue: str) -> None:
         """Drop what waits in a task queue; its consumers stay. Raises `tork.errors.NotFound` for an unknown queue."""

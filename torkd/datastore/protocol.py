@@ -22,7 +22,7 @@ from tork.node import Metrics, Node
 from tork.page import Page
 from tork.task import Task, TaskSummary
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
-from torkd.engine.events import EngineEvent
+from torkd.engine.events import EngineEvent, JobStalled, RetryDue, RunLost, TaskStalled
 from torkd.engine.reads import Reads
 from torkd.engine.view import View
 
@@ -235,7 +235,61 @@ class Upkeep(Protocol):
         """
 
 
-class Datastore(Reading, Upkeep, Protocol):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SilentRun:
+    """A run whose worker was not heard of for too long."""
+
+    lost: RunLost
+    node_id: str
+    may_be_given_up: bool
+    """Whether heartbeats were read without a gap meanwhile: otherwise nobody can know that the worker was silent."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HandedOut:
+    """A queue with tasks that wait for a run."""
+
+    queue: str
+    count: int
+    task_ids: list[str]
+    """The ten that wait the longest."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Examined:
+    """What is wrong, or may be. Lists are cut at the limit; each was seen in one moment."""
+
+    now: datetime
+    """By the clock of the database."""
+    is_busy: bool
+    """Whether any job is active."""
+    heartbeats_until: datetime | None
+    """When a coordinator last read heartbeats."""
+    stalled_jobs: Sequence[JobStalled] = ()
+    stalled_tasks: Sequence[TaskStalled] = ()
+    silent_runs: Sequence[SilentRun] = ()
+    late_retries: Sequence[RetryDue] = ()
+    old_outbox: Sequence[Dispatch] = ()
+    waiting: Sequence[HandedOut] = ()
+    """Hand-outs that are not in the outbox: wrong only where the broker does not have them."""
+    queues: frozenset[str] = frozenset()
+    """Those with tasks that wait for a run."""
+    served_queues: frozenset[str] = frozenset()
+    """Where tasks of a worker come from that is alive."""
+
+
+class Examining(Protocol):
+    """Looking for what should never be."""
+
+    def examine(
+        self, *, lease_seconds: float, late_seconds: float, unseen_seconds: float, limit: int = 100
+    ) -> Examined:
+        """Look at every active job. What coordinators do by themselves is wrong once it is `late_seconds` overdue; hand-outs that
+        no run holds are told when they are `unseen_seconds` old.
+        """
+
+
+class Datastore(Reading, Upkeep, Examining, Protocol):
     """A datastore."""
 
     def open(self) -> None:

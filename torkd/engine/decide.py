@@ -7,24 +7,28 @@ from datetime import datetime
 from typing import assert_never
 
 from torkd.broker.messages import RunClaimed, RunEnded, RunProgressed
-from torkd.engine import fanout, jobs, progress, tasks
+from torkd.engine import fanout, jobs, progress, stalled, tasks
 from torkd.engine.changes import Change
 from torkd.engine.events import (
     CancelRequested,
     ChildrenDue,
     EngineEvent,
     EventFailed,
+    JobStalled,
     JobSubmitted,
     RestartRequested,
     RetryDue,
     RunLost,
+    TaskStalled,
 )
 from torkd.engine.following import ACTIONS
 from torkd.engine.turn import Turn
 from torkd.engine.view import View
 
 
-def decide(view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[], str]) -> list[Change]:
+def decide(  # noqa: C901 - a case an event
+    view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[], str]
+) -> list[Change]:
     """The changes that follow from an event. Empty when the event is stale. The view is not touched.
 
     Raises `NotLoadedError` when the view lacks something that is stored, `StateConflict` when a person asks for what the
@@ -52,6 +56,10 @@ def decide(view: View, event: EngineEvent, *, now: datetime, new_id: Callable[[]
             jobs.restart(turn, event)
         case EventFailed():
             jobs.event_failed(turn, event)
+        case JobStalled():
+            stalled.job(turn, event)
+        case TaskStalled():
+            stalled.task(turn, event)
         case _:
             assert_never(event)
     turn.run(ACTIONS)

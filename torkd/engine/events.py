@@ -83,6 +83,36 @@ class EventFailed:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobStalled:
+    """Somebody looked at the whole database and found an active job in which nothing is left that could end."""
+
+    job_id: str
+    root_id: str
+    version: int
+    """The job's, as it was seen: when it has grown since, the job goes on by itself."""
+    task_id: str = ""
+    """The newest task at the job's position; empty when there is none."""
+    error: str = ""
+    """Of that task, if it failed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskStalled:
+    """The same of a task that others carry out: none of its children is left, or its sub-job has ended without it."""
+
+    task_id: str
+    job_id: str
+    root_id: str
+    version: int
+    """That of its job, as it was seen."""
+    is_done: bool
+    """Whether what carries it out has ended well."""
+    result: str = ""
+    error: str = ""
+    """Why it can't be done."""
+
+
 EngineEvent = (
     JobSubmitted
     | CancelRequested
@@ -91,6 +121,8 @@ EngineEvent = (
     | ChildrenDue
     | RunLost
     | EventFailed
+    | JobStalled
+    | TaskStalled
     | RunClaimed
     | RunEnded
     | RunProgressed

@@ -69,6 +69,10 @@ class Redactor:
         """The text without the values of the secrets."""
         return redact_text(text, secrets) if self._enabled else text
 
+    def hide(self, value: Any) -> Any:
+        """A value nothing of which may be shown; empty ones stay."""
+        return _hide(value) if self._enabled else value
+
     def _redact(self, value: Any, secrets: re.Pattern[str] | None) -> Any:
         match value:
             case str():

@@ -26,16 +26,22 @@ def signal_holders_of(pipe_fd: int, number: signal.Signals, *, outside_group: in
             _signal(pid, number)
 
 
+def heirs_of(variable: str, prefix: str) -> Iterator[int]:
+    """Every other process in whose environment the variable starts with this prefix."""
+    wanted = f"{variable}={prefix}".encode()
+    for pid in _other_processes():
+        if any(entry.startswith(wanted) for entry in _environment(pid)):
+            yield pid
+
+
 def kill_heirs_of(variable: str, prefix: str) -> int:
     """Kill every other process in whose environment the variable starts with this prefix, and its session. How many."""
-    wanted = f"{variable}={prefix}".encode()
     own_session = os.getsid(0)
     killed = 0
     sessions: set[int] = set()
-    for pid in _other_processes():
-        if any(entry.startswith(wanted) for entry in _environment(pid)):
-            sessions.add(_session(pid))
-            killed += _signal(pid, signal.SIGKILL)
+    for pid in heirs_of(variable, prefix):
+        sessions.add(_session(pid))
+        killed += _signal(pid, signal.SIGKILL)
     sessions -= {own_session, 0}
     if sessions:
         killed += sum(_signal(pid, signal.SIGKILL) for pid in _other_processes() if _session(pid) in sessions)

@@ -17,11 +17,12 @@ import shutil
 import stat
 import tempfile
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from tork.errors import RuntimeFailure
 from torkd.runtime.identity import Identity
-from torkd.runtime.survivors import kill_heirs_of
+from torkd.runtime.survivors import heirs_of, kill_heirs_of
 
 PREFIX = "torkd-work-"
 _MARK = ".torkd-work-area"
@@ -79,11 +80,30 @@ class WorkArea:
 
 def reap_leftovers(base: Path) -> int:
     """End the tasks of daemons that were killed and remove their directories. How many directories."""
+    return sum(_reap(path) for path in _candidates(base))
+
+
+def leftovers(base: Path) -> dict[Path, list[int]]:
+    """The directories of daemons that were killed, with the processes of their tasks that still run."""
+    found = {}
+    for path in _candidates(base):
+        lock_fd = _lock_leftover(path)
+        if lock_fd is not None:
+            os.close(lock_fd)
+            found[path] = list(_heirs(path))
+    return found
+
+
+def _candidates(base: Path) -> list[Path]:
     try:
-        candidates = [entry for entry in os.scandir(base) if entry.name.startswith(PREFIX)]
+        entries = [entry for entry in os.scandir(base) if entry.name.startswith(PREFIX)]
     except OSError:
-        return 0
-    return sum(_reap(Path(entry.path)) for entry in candidates if entry.is_dir(follow_symlinks=False))
+        return []
+    return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _heirs(path: Path) -> Iterator[int]:
+    return heirs_of("WORKDIR", f"{path.resolve()}/")
 
 
 def remove_tree(path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.support.rabbitmq import PROGRAMS
 
 from tests.support.cluster import Cluster, MakeCluster, Servers
+from tests.support.rabbitmq import PROGRAMS
 
 
 @pytest.fixture(scope="session")

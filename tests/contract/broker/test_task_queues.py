@@ -217,3 +217,10 @@ def test_closing_the_broker_ends_receive(broker: Broker) -> None:
     broker.close()
     waiting.join(SOON)
     assert received == [None]
+
+
+def test_a_queue_that_there_may_be_is_told_of_only_if_there_is_one(broker: Broker) -> None:
+    broker.publish_tasks([a_task_message("t1", queue="gpu")])
+    wait_until(lambda: figures(broker, "gpu").size == 1)
+    names = [queue.name for queue in broker.queues(["gpu", "nowhere"])]
+    assert (names.count("gpu"), names.count("nowhere")) == (1, 0)

@@ -95,7 +95,7 @@ class MemoryBroker:
         self.check_health()
         return self._live.subscribe(listener)
 
-    def queues(self) -> list[Queue]:
+    def queues(self, perhaps: Collection[str] = ()) -> list[Queue]:  # noqa: ARG002 - all are known anyway
         """Every queue with its figures."""
         self.check_health()
         with self._lock:

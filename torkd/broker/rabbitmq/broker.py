@@ -88,6 +88,8 @@ class RabbitMQBroker:
         self._administration = Administration(work, self._publisher, management, self._encoding, self._options)
         try:
             self._make_queues(publish, declarer)
+            # Who asks for figures next would else be told that nobody is connected yet.
+            work.wait_until_up(self._options.wait)
         except BaseException:
             self.close()
             raise
@@ -192,9 +194,9 @@ class RabbitMQBroker:
         connection, _ = self._connection(WORK)
         return self._live.subscribe(listener, self._options.wait if connection.is_up else 0.0)
 
-    def queues(self) -> list[Queue]:
+    def queues(self, perhaps: Collection[str] = ()) -> list[Queue]:
         """Every queue with its figures."""
-        return self._ask(lambda administration: administration.queues())
+        return self._ask(lambda administration: administration.queues(perhaps))
 
     def purge(self, queue: str) -> None:
         """Drop what waits in a task queue; its consumers stay."""

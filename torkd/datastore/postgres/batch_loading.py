@@ -21,6 +21,7 @@ from torkd.engine.events import (
     ChildrenDue,
     EngineEvent,
     EventFailed,
+    JobStalled,
     JobSubmitted,
     RestartRequested,
 )
@@ -141,7 +142,7 @@ def _note_ends(view: View, job_ids: Iterable[str]) -> None:
 
 def _is_about_job(event: EngineEvent) -> bool:
     """Whether the event may end the job itself: the tasks that wait for it are above it."""
-    return isinstance(event, CancelRequested | RestartRequested | EventFailed)
+    return isinstance(event, CancelRequested | RestartRequested | EventFailed | JobStalled)
 
 
 def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> None:

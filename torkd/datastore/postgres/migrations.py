@@ -7,6 +7,7 @@ this version can still run.
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -15,6 +16,11 @@ import psycopg
 from tork.errors import DatastoreUnavailable, StartError
 
 _LOCK = 7464250
+_LOCK_SECONDS = 3
+"""How long a migration waits for a table: everybody else waits behind it."""
+_TRIES = 20
+_PAUSE_SECONDS = 0.5
+"""Between two tries: in it goes on what had to wait."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version    integer PRIMARY KEY,
@@ -77,8 +83,31 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
                 _apply(connection, migration)
             return [f"{migration.version:04d}_{migration.name}" for migration in missing]
     except psycopg.Error as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise DatastoreUnavailable(f"the database can't be migrated: {reason}") from error
+        raise DatastoreUnavailable(f"the database can't be migrated: {_reason(error)}") from error
+
+
+def check_schema(dsn: str) -> None:
+    """Returns when the database answers and has a schema that this program can work with. Changes nothing.
+
+    Raises `StartError` when a migration is missing or the database is too new, `DatastoreUnavailable` when it can't be reached.
+    """
+    wanted = shipped()
+    try:
+        with psycopg.connect(dsn, autocommit=True, application_name="torkd", connect_timeout=10) as connection:
+            rows = connection.execute("SELECT version, name, checksum, oldest FROM schema_migrations").fetchall()
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    except psycopg.Error as error:
+        raise DatastoreUnavailable(f"the database can't be reached: {_reason(error)}") from error
+    applied = {row[0]: row for row in rows}
+    _check(wanted, applied)
+    if missing := [migration for migration in wanted if migration.version not in applied]:
+        first = f"{missing[0].version:04d}_{missing[0].name}"
+        raise StartError(f"the database lacks migration {first} (right would be to run torkd migration first)")
+
+
+def _reason(error: psycopg.Error) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]]) -> None:
@@ -96,7 +125,20 @@ def _check(wanted: list[Migration], applied: dict[int, tuple[int, str, str, int]
 
 
 def _apply(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
+    """Daemons go on meanwhile, so it may have to wait for their locks, or meet one of them in a deadlock: then all of it is tried again."""
+    for _ in range(_TRIES - 1):
+        try:
+            _apply_once(connection, migration)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.LockNotAvailable):
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+    _apply_once(connection, migration)
+
+
+def _apply_once(connection: psycopg.Connection[tuple[object, ...]], migration: Migration) -> None:
     with connection.transaction():
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'")
         connection.execute(migration.sql.encode())
         connection.execute(
             "INSERT INTO schema_migrations (version, name, checksum, oldest) VALUES (%s, %s, %s, %s)",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from torkd.datastore.postgres.examining import Examination
 from torkd.datastore.postgres.job_reading import JobReading
 from torkd.datastore.postgres.log_reading import LogReading
 from torkd.datastore.postgres.node_reading import NodeReading
 from torkd.datastore.postgres.task_reading import TaskReading
 
 
-class PostgresReading(JobReading, TaskReading, LogReading, NodeReading):
-    """Implements `torkd.datastore.protocol.Reading` on lent connections."""
+class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, Examination):
+    """Implements `torkd.datastore.protocol.Reading` and `Examining` on lent connections."""

@@ -1,0 +1,87 @@
+"""`torkd doctor`: database, broker and this machine, a line a check on stdout; the exit code says whether all is well."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tork.diagnosis import Check, Treatment
+from torkd.broker.protocol import Broker
+from torkd.broker_wiring import IN_MEMORY, make_broker
+from torkd.container_wiring import container_place
+from torkd.coordinator_wiring import make_datastore, make_doctor
+from torkd.database import configured_database
+from torkd.datastore.postgres.migrations import check_schema
+from torkd.doctor.doctor import Doctor
+from torkd.doctor.host import HostPlaces, examine_host, treat_host
+from torkd.extensions import Extensions
+from torkd.settings import Loaded, Settings
+from torkd.wiring import check_supported
+
+WELL, WRONG = 0, 1
+
+
+def doctor(loaded: Loaded, extensions: Extensions, *, fix: bool, dry_run: bool) -> int:
+    """Check, and repair if that is wanted; the exit code. Raises `Unavailable` when a server does not answer."""
+    settings = loaded.settings
+    check_supported(settings, extensions)
+    # Drivers log each attempt to connect; what is wrong is told in one line.
+    logging.getLogger().addHandler(logging.NullHandler())
+    places = host_places(settings)
+    with _opened(loaded, extensions) as examiner:
+        if not fix and not dry_run:
+            found = [*examiner.examine().checks, *examine_host(places).checks]
+        else:
+            found = []
+            for treatment in (examiner.treat(dry_run=dry_run), treat_host(places, dry_run=dry_run)):
+                _tell_repairs(treatment)
+                found += treatment.after.checks
+    if settings.broker.type == IN_MEMORY:
+        sys.stdout.write(_line("-", "broker", "it is in the daemon's memory: torkctl doctor asks the daemon") + "\n")
+    sys.stdout.writelines(f"{line_of(check)}\n" for check in found)
+    return WELL if all(check.ok for check in found) else WRONG
+
+
+def host_places(settings: Settings) -> HostPlaces:
+    """Where daemons with these settings keep what could be left."""
+    return HostPlaces(data=settings.data.dir, temp=settings.mounts.temp_dir, runs=container_place(settings, "").runs)
+
+
+def line_of(check: Check) -> str:
+    """A check in a line."""
+    advice = f" (right would be: {check.advice})" if check.advice else ""
+    return _line("OK" if check.ok else "WRONG", check.name, " ".join(f"{check.message}{advice}".split()))
+
+
+@contextmanager
+def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Doctor]:
+    settings = loaded.settings
+    broker: Broker | None = None if settings.broker.type == IN_MEMORY else make_broker(settings, extensions)
+    with configured_database(loaded) as dsn:
+        if settings.datastore.type == "postgres":
+            check_schema(dsn)
+        datastore = make_datastore(settings, extensions, dsn)
+        datastore.open()
+        try:
+            if broker is not None:
+                broker.open()
+                # Opening may be patient with a server that is away; a person who looks is not.
+                broker.check_health()
+            yield make_doctor(settings, datastore, broker)
+        finally:
+            if broker is not None:
+                broker.close()
+            datastore.close()
+
+
+def _tell_repairs(treatment: Treatment) -> None:
+    verb = "would repair" if treatment.dry_run else "repaired"
+    for repair in treatment.repairs:
+        things = f" ({', '.join(repair.ids)})" if repair.ids else ""
+        sys.stdout.write(_line("FIX", repair.name, f"{verb}: {repair.action}{things}") + "\n")
+
+
+def _line(word: str, name: str, text: str) -> str:
+    return f"{word:<5} {name}: {text}"
