@@ -29,6 +29,10 @@ PLACE_FILE = "place.json"
 USER = PASSWORD = "guest"
 
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Kept, since Python complains of processes that nobody knows any more; the server's keeper ends them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RabbitMQServer:
     """A server, running or not."""
@@ -87,7 +91,9 @@ class RabbitMQServer:
 
     def launch(self) -> None:
         """Start it, the first time or again; returns when it is ready."""
-        start_server(self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment())
+        _STARTED.append(
+            start_server(self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment())
+        )
 
     def kill(self) -> None:
         """End it at once, as a loss of power would."""
@@ -95,6 +101,10 @@ class RabbitMQServer:
         for one in [*process.children(recursive=True), process]:
             one.kill()
         self._wait_for_end(process)
+
+    def settle(self) -> None:
+        """Have it write down which queues there are, which it does within two seconds by itself: a kill could lose them."""
+        self.control("eval", "mnesia:sync_log().")
 
     def stop(self) -> None:
         """End it as its service would; takes some seconds."""
@@ -112,7 +122,10 @@ class RabbitMQServer:
 
     def thaw(self) -> None:
         """Let it go on."""
-        self._process().send_signal(signal.SIGCONT)
+        try:
+            self._process().send_signal(signal.SIGCONT)
+        except psutil.NoSuchProcess:
+            return
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl; takes about two seconds."""
