@@ -8,14 +8,14 @@ from collections.abc import Callable
 from tork.dead_letter import DeadLetter
 from tork.errors import NotFound
 from tork.node import Queue
-from tork.task import is_task_queue
+from tork.task import PRIVATE_QUEUE_PREFIX, is_task_queue
 from torkd.broker.queues import DEAD
 from torkd.broker.rabbitmq.burying import dead_letter, letter_id_of, replayed
-from torkd.broker.rabbitmq.channel import NOT_FOUND
+from torkd.broker.rabbitmq.channel import LOCKED, NOT_FOUND
 from torkd.broker.rabbitmq.connection import KeptConnection
 from torkd.broker.rabbitmq.encoding import Encoding
 from torkd.broker.rabbitmq.errand import Errand, Got, Refused
-from torkd.broker.rabbitmq.management import Management
+from torkd.broker.rabbitmq.management import Management, Total
 from torkd.broker.rabbitmq.options import RabbitMQOptions
 from torkd.broker.rabbitmq.publisher import Publisher
 from torkd.broker.rabbitmq.topology import COORDINATOR_QUEUES, EPOCH_PREFIX, INTERNAL_PREFIX, queue_arguments
@@ -23,8 +23,6 @@ from torkd.broker.rabbitmq.topology import COORDINATOR_QUEUES, EPOCH_PREFIX, INT
 SERVER_NAMED_PREFIX = "amq."
 MAX_LETTERS = 10_000
 """How many dead letters are looked through for one."""
-LOOK_SECONDS = 30.0
-"""How long looking through them may take."""
 
 
 class Administration:
@@ -52,12 +50,14 @@ class Administration:
         self._known.add(queue)
 
     def queues(self) -> list[Queue]:
-        """Every queue with its figures, from whoever knows them."""
-        told = self._management.queues()
-        if told is not None:
-            return [queue for queue in told if not queue.name.startswith((INTERNAL_PREFIX, SERVER_NAMED_PREFIX))]
-        figures = [self._look_at(name) for name in sorted(self._known)]
-        return [queue for queue in figures if queue is not None]
+        """Every queue with its figures: what is unacknowledged only the management API knows."""
+        told = self._management.totals()
+        names = sorted(told) if told is not None else sorted(self._known)
+        figures: list[Queue] = []
+        for name in names:
+            if not name.startswith((INTERNAL_PREFIX, SERVER_NAMED_PREFIX)):
+                figures += self._look_at(name, (told or {}).get(name))
+        return figures
 
     def purge(self, queue: str) -> None:
         """Drop what waits in a task queue."""
@@ -91,8 +91,8 @@ class Administration:
         with self._errand() as errand:
             errand.declare(name, arguments=queue_arguments(name, self._options))
         self._epochs.add(epoch)
-        told = self._management.queues() or []
-        self._epochs.update(queue.name[len(EPOCH_PREFIX) :] for queue in told if queue.name.startswith(EPOCH_PREFIX))
+        told = self._management.totals() or {}
+        self._epochs.update(queue[len(EPOCH_PREFIX) :] for queue in told if queue.startswith(EPOCH_PREFIX))
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """At most `limit` of them; all are given back."""
@@ -147,22 +147,26 @@ class Administration:
 
     def _look_through(self, look: Callable[[Errand, Got], bool]) -> None:
         """Take one dead letter after the other until `look` has seen enough; give back what it has not acknowledged."""
-        with self._looking, Errand(self._connection, seconds=LOOK_SECONDS) as errand:
+        with self._looking, self._errand() as errand:
             for _ in range(MAX_LETTERS):
                 got = errand.get(DEAD)
                 if got is None or look(errand, got):
                     break
             errand.give_back(DEAD)
 
-    def _look_at(self, name: str) -> Queue | None:
-        try:
-            with self._errand() as errand:
-                size, subscribers = errand.declare(name, passive=True)
-        except Refused as refused:
-            if refused.code == NOT_FOUND and name not in COORDINATOR_QUEUES:
-                self._known.discard(name)
-            return None
-        return Queue(name=name, size=size, subscribers=subscribers, unacked=0)
+    def _look_at(self, name: str, total: Total | None) -> list[Queue]:
+        """The queue, or nothing if it has gone. Consumers are counted by the queue itself: the API's count is seconds old."""
+        size, subscribers = (total.size, 1) if total is not None else (0, 1)
+        if total is None or not name.startswith(PRIVATE_QUEUE_PREFIX):
+            try:
+                with self._errand() as errand:
+                    size, subscribers = errand.declare(name, passive=True)
+            except Refused as refused:
+                if refused.code != LOCKED:  # that of another node, which alone may look at it, and reads it
+                    if name not in COORDINATOR_QUEUES:
+                        self._known.discard(name)
+                    return []
+        return [Queue(name=name, size=size, subscribers=subscribers, unacked=total.unacked if total else 0)]
 
     def _remove_marks(self, epochs: set[str]) -> None:
         for epoch in epochs:

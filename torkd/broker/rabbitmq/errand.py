@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -28,11 +27,11 @@ class Refused(Exception):
 
 
 class Errand:
-    """A context manager. What was got and not acknowledged goes back at its end."""
+    """A context manager; each call waits so many seconds at most. What was got and not acknowledged goes back at its end."""
 
     def __init__(self, connection: KeptConnection, *, seconds: float) -> None:
         self._connection = connection
-        self._deadline = time.monotonic() + seconds
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._answered = threading.Condition(self._lock)
         self._answer: Any = None
@@ -91,8 +90,7 @@ class Errand:
             if self._failure is None:
                 self._answer = _NOTHING
                 self._connection.run(partial(self._begin, ask))
-                left = self._deadline - time.monotonic()
-                self._answered.wait_for(lambda: self._answer is not _NOTHING or self._failure, max(left, 0.0))
+                self._answered.wait_for(lambda: self._answer is not _NOTHING or self._failure, self._seconds)
             if self._failure is not None:
                 raise self._failure
             if self._answer is _NOTHING:
