@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import subprocess
 import urllib.error
 import uuid
 from collections import Counter
@@ -166,7 +165,7 @@ class Cluster:
 
     def start_broker(self) -> None:
         """Start it again. A virtual host that was made shortly before a kill is forgotten."""
-        _LAUNCHED.append(self.servers.rabbitmq.launch())
+        self.servers.rabbitmq.launch()
         self.servers.rabbitmq.make_virtual_host(self.virtual_host)
 
     def restart_broker(self) -> None:
@@ -228,6 +227,4 @@ class Cluster:
         )
 
 
-_LAUNCHED: list[subprocess.Popen[bytes]] = []
-"""Servers that were started again: Python complains of a process that nobody knows of any more."""
 MakeCluster = Callable[..., Cluster]

@@ -29,6 +29,10 @@ PLACE_FILE = "place.json"
 USER = PASSWORD = "guest"
 
 
+_STARTED: list[subprocess.Popen[bytes]] = []
+"""Kept, since Python complains of processes that nobody knows any more; the server's keeper ends them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RabbitMQServer:
     """A server, running or not."""
@@ -85,10 +89,10 @@ class RabbitMQServer:
             return False
         return True
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        """Start it, the first time or again; returns when it is ready. Its starter has to keep the answer while it runs."""
-        return start_server(
-            self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment()
+    def launch(self) -> None:
+        """Start it, the first time or again; returns when it is ready."""
+        _STARTED.append(
+            start_server(self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment())
         )
 
     def kill(self) -> None:
@@ -97,6 +101,10 @@ class RabbitMQServer:
         for one in [*process.children(recursive=True), process]:
             one.kill()
         self._wait_for_end(process)
+
+    def settle(self) -> None:
+        """Have it write down which queues there are, which it does within two seconds by itself: a kill could lose them."""
+        self.control("eval", "mnesia:sync_log().")
 
     def stop(self) -> None:
         """End it as its service would; takes some seconds."""
@@ -114,7 +122,10 @@ class RabbitMQServer:
 
     def thaw(self) -> None:
         """Let it go on."""
-        self._process().send_signal(signal.SIGCONT)
+        try:
+            self._process().send_signal(signal.SIGCONT)
+        except psutil.NoSuchProcess:
+            return
 
     def control(self, *arguments: str) -> str:
         """Run rabbitmqctl; takes about two seconds."""

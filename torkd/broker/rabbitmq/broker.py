@@ -275,7 +275,13 @@ class RabbitMQBroker:
             if found is None:
                 parameters = self._address.parameters(f"torkd {name} {os.getpid()}", self._options.heartbeat)
                 connection = KeptConnection(name, parameters, self._outage)
-                declarer = Declarer(connection, self._options, self._address.virtual_host, self._problems)
+                declarer = Declarer(
+                    connection,
+                    self._options,
+                    self._address.virtual_host,
+                    self._problems,
+                    always=COORDINATOR_QUEUES if name == PUBLISH else (),
+                )
                 found = self._connections[name] = connection, declarer
                 connection.start()
                 connection.run(declarer.start)

@@ -21,7 +21,7 @@ from torkd.broker.rabbitmq.outage import Outage, why
 _LOG = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECONDS = 0.1
-LONGEST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 3.0
 CLOSE_SECONDS = 2.0
 
 Job = Callable[[], None]
@@ -121,17 +121,15 @@ class KeptConnection:
                 _LOG.exception("the connection to RabbitMQ is made anew after an unexpected error")
                 self._replace_loop(error)
         self._up.clear()
+        _drop_socket(self._connection)
         self._loop.close()
 
     def _replace_loop(self, error: Exception) -> None:
         """What pika left behind in the middle of something can't be trusted."""
-        connection, self._connection = self._connection, None
+        _drop_socket(self._connection)
+        self._loop.close()
         self._loop = IOLoop()
         self._loop.add_callback_threadsafe(self._run_jobs)
-        if connection is not None:
-            transport = getattr(connection, "_transport", None)
-            if transport is not None:
-                transport.abort()
         self._down(f"{type(error).__name__}: {error}")
         if self._closing:
             self._loop.stop()
@@ -202,8 +200,16 @@ class KeptConnection:
         if self._closing:
             return
         self._closing = True
-        if self._connection is None or not self._up.is_set():
+        if self._connection is None:
             self._loop.stop()
             return
         self.later(CLOSE_SECONDS, self._loop.stop)  # RabbitMQ may not answer
-        self._connection.close()
+        if not (self._connection.is_closing or self._connection.is_closed):
+            self._connection.close()  # its end is told as any other's
+
+
+def _drop_socket(connection: SelectConnection | None) -> None:
+    """pika closes sockets from within its loop only, and that has ended."""
+    sock = getattr(getattr(connection, "_transport", None), "_sock", None)
+    if sock is not None:
+        sock.close()

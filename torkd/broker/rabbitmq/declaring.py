@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pika.channel import Channel
@@ -48,9 +48,17 @@ class Declarer:
     """Of one connection."""
 
     def __init__(
-        self, connection: KeptConnection, options: RabbitMQOptions, virtual_host: str, problems: Problems
+        self,
+        connection: KeptConnection,
+        options: RabbitMQOptions,
+        virtual_host: str,
+        problems: Problems,
+        *,
+        always: Collection[str] = (),
     ) -> None:
+        """The queues that are `always` wanted are made with each connection: RabbitMQ may have lost all it had."""
         self._options, self._virtual_host, self._problems = options, virtual_host, problems
+        self._always = always
         self._known: set[str] = set()
         self._asked: deque[tuple[str, Declared]] = deque()
         self._is_asking = False
@@ -90,6 +98,8 @@ class Declarer:
         )
 
     def _opened(self, _channel: Channel) -> None:
+        for queue in self._always:
+            self.ensure(queue, lambda _: None)
         self._ask()
 
     def _declared(self, _frame: Any) -> None:

@@ -51,8 +51,8 @@ class Outage:
 
 def why(error: BaseException) -> str:
     """The cause, for people."""
-    while isinstance(error, AMQPConnectionWorkflowFailed | AMQPConnectorPhaseErrorBase):
-        error = error.exceptions[-1] if isinstance(error, AMQPConnectionWorkflowFailed) else error.exception
+    while (cause := _cause(error)) is not None:
+        error = cause
     if isinstance(error, exceptions.ConnectionClosed):
         return _closed(error)
     for kind, words in _WORDS:
@@ -63,6 +63,16 @@ def why(error: BaseException) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    if isinstance(error, AMQPConnectionWorkflowFailed):
+        return error.exceptions[-1]
+    if isinstance(error, AMQPConnectorPhaseErrorBase):
+        return error.exception
+    if type(error) is exceptions.AMQPConnectionError and error.args and isinstance(error.args[0], BaseException):
+        return error.args[0]
+    return None
 
 
 def _closed(error: exceptions.ConnectionClosed) -> str:

@@ -77,6 +77,8 @@ class RabbitMQTaskConsumer:
         self._problem = ""
         """Why the queue can't be used."""
         self._is_closed = False
+        self._is_waiting = False
+        """Whether its thread is within `receive`."""
         # The rest belongs to the connection's thread.
         self._channel = KeptChannel(connection, on_open=self._opened, on_lost=self._lost)
         self._tag: str | None = None
@@ -104,8 +106,10 @@ class RabbitMQTaskConsumer:
         delivery = self._take(0.0)
         if delivery is not None:
             return delivery
+        self._is_waiting = True
         self._connection.run(self._free)
         delivery = self._take(timeout)
+        self._is_waiting = False
         if delivery is None and not self._is_closed:
             self._connection.run(self._busy)
         return delivery
@@ -222,8 +226,8 @@ class RabbitMQTaskConsumer:
     def _free(self) -> None:
         """The slot waits for a task."""
         self._flush()
-        if any(delivery is not None for delivery in self._in_hand.values()):
-            return  # it has one already: it came in this moment
+        if not self._is_waiting or not self._arrived.empty():
+            return  # it has got one in this moment
         self._is_free = True
         self._forget_rest()
         self._consume()
