@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from tests.bench import measures
 from tests.bench.containers import container_figures
+from tests.bench.distributed import distributed_figures
 from tests.bench.figures import Figure, as_json, table
 from tests.bench.startup import startup
 
@@ -35,7 +36,12 @@ def _engine() -> Iterator[Figure]:
         yield from measures.postgres(raw)
 
 
-_PARTS = {"shell": measures.shell_steps, "engine": _engine, "containers": container_figures}
+_PARTS = {
+    "shell": measures.shell_steps,
+    "engine": _engine,
+    "distributed": distributed_figures,
+    "containers": container_figures,
+}
 
 
 def _told(figures: Iterable[Figure]) -> Iterator[Figure]:

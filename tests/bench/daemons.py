@@ -36,19 +36,19 @@ class Took:
 
 def shell_daemon() -> Daemon:
     """A daemon that runs scripts."""
-    return Daemon({"TORK_RUNTIME_TYPE": "shell", **_SETTINGS}, place=_disk())
+    return Daemon({"TORK_RUNTIME_TYPE": "shell", **SETTINGS}, place=disk())
 
 
 def noop_daemon() -> Daemon:
     """A daemon whose tasks do nothing."""
     program = Path(__file__).with_name("bench_daemon.py")
-    return Daemon({"TORK_RUNTIME_TYPE": "noop", **_SETTINGS}, command=(str(program),), place=_disk())
+    return Daemon({"TORK_RUNTIME_TYPE": "noop", **SETTINGS}, command=(str(program),), place=disk())
 
 
 def container_daemon(engine: Mapping[str, str], *, slots: int, prefix: tuple[str, ...] = ()) -> Daemon:
     """A daemon that runs containers; `engine` are the settings that lead to theirs, `prefix` goes before its command."""
-    settings = {**_SETTINGS, **engine, "TORK_WORKER_QUEUES_DEFAULT": str(slots)}
-    return Daemon(settings, prefix=prefix, place=_disk())
+    settings = {**SETTINGS, **engine, "TORK_WORKER_QUEUES_DEFAULT": str(slots)}
+    return Daemon(settings, prefix=prefix, place=disk())
 
 
 def time_job(daemon: Daemon, job: Mapping[str, Any], before: Sequence[Took] = ()) -> Took:
@@ -109,12 +109,12 @@ def _took(daemon: Daemon, ended: Mapping[str, Any], seconds: float, used: float)
     return Took(seconds, (done - began).total_seconds(), cpu_seconds(daemon) - used)
 
 
-def _disk() -> Path:
+def disk() -> Path:
     """Where a flush costs what it costs."""
     return Path(tempfile.gettempdir())
 
 
-_SETTINGS = {
+SETTINGS = {
     "TORK_WORKER_QUEUES_DEFAULT": str(SLOTS),
     "TORK_LOGGING_LEVEL": "warn",
     "PYTHONPATH": os.environ.get("PYTHONPATH", ""),

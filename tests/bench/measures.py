@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -28,6 +29,21 @@ EXPECTED_ROWS = 60_000
 Job = Mapping[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """What is measured, and what is expected of it."""
+
+    title: str = ""
+    """Before the name of each figure."""
+    step_ms: float = 4
+    """A step that does nothing takes at most this."""
+    jobs_per_second: float = 0
+    """At least so many; 0 for no target."""
+
+
+STANDALONE = Setup()
+
+
 def shell_steps() -> Iterator[Figure]:
     """A step of a sequential job of scripts, beside starting bash and nothing else."""
     jobs = {"prints nothing": steps(STEPS, "true"), "prints a line": steps(STEPS, "echo a line")}
@@ -42,7 +58,7 @@ def shell_steps() -> Iterator[Figure]:
         yield from _steps(f"shell, {name}", of_all[1:], STEPS, reference="bash -c true", bare=median(bare), at_most=5)
 
 
-def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+def noop_steps(daemon: Daemon, raw: RawPostgres, setup: Setup = STANDALONE) -> Iterator[Figure]:
     """A step when the task itself costs nothing, and that it costs the same in a long job."""
     few, many = [time_job(daemon, steps(STEPS, "nothing"))], list[Took]()
     commits = []
@@ -51,10 +67,10 @@ def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
         few.append(time_job(daemon, steps(STEPS, "nothing"), few))
         many.append(time_job(daemon, steps(MANY_STEPS, "nothing"), many))
     del few[0]
-    yield from _steps("no-op", few, STEPS, reference="nothing", bare=0.0, at_most=4)
+    yield from _steps(f"{setup.title}no-op", few, STEPS, reference="nothing", bare=0.0, at_most=setup.step_ms)
     step, reference = _engine_ms(many, MANY_STEPS), _engine_ms(few, STEPS)
     yield Figure(
-        name=f"a step, no-op, job of {MANY_STEPS}",
+        name=f"a step, {setup.title}no-op, job of {MANY_STEPS}",
         measured=step,
         unit="ms",
         reference=f"job of {STEPS}",
@@ -66,7 +82,7 @@ def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
         cpu_ms=_cpu_ms(many, MANY_STEPS),
     )
     yield Figure(
-        name=f"a step, no-op, job of {MANY_STEPS}",
+        name=f"a step, {setup.title}no-op, job of {MANY_STEPS}",
         measured=step,
         unit="ms",
         reference="one raw commit",
@@ -76,7 +92,7 @@ def noop_steps(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
     )
 
 
-def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+def fan_out(daemon: Daemon, raw: RawPostgres, setup: Setup = STANDALONE) -> Iterator[Figure]:
     """Tasks of an `each` a second, and that they cost the same however many there are."""
     few, many = [time_job(daemon, each(FEW))], list[Took]()
     rows = []
@@ -91,7 +107,7 @@ def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
     expected = 1_000 * min(median(rows) / EXPECTED_ROWS, 1.0)
     for count, measured, rounds in ((FEW, few_rate, few), (MANY, rate, many)):
         yield Figure(
-            name=f"each over {count:,}, {SLOTS} slots",
+            name=f"{setup.title}each over {count:,}, {SLOTS} slots",
             measured=measured,
             unit="tasks/s",
             reference="raw inserts",
@@ -105,7 +121,7 @@ def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
         )
     cost = _cpu_ms(many, MANY) / _cpu_ms(few, FEW)
     yield Figure(
-        name=f"a task of {MANY:,}",
+        name=f"{setup.title}a task of {MANY:,}",
         measured=1000 / rate,
         unit="ms",
         reference=f"a task of {FEW:,}",
@@ -117,15 +133,17 @@ def fan_out(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
     )
 
 
-def many_jobs(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
+def many_jobs(daemon: Daemon, raw: RawPostgres, setup: Setup = STANDALONE) -> Iterator[Figure]:
     """Short jobs from several clients at once."""
-    commits, took = [], []
+    commits, rows, took = [], [], []
     for _ in range(MANY_ROUNDS):
         commits.append(raw.commits_per_second(200))
+        rows.append(raw.rows_per_second())
         took.append(_time_jobs(daemon))
     rate = JOBS / median(each_took.seconds for each_took in took)
+    expected = setup.jobs_per_second * min(median(rows) / EXPECTED_ROWS, 1.0)
     yield Figure(
-        name=f"jobs of 2 tasks, {CLIENTS} clients",
+        name=f"{setup.title}jobs of 2 tasks, {CLIENTS} clients",
         measured=rate,
         unit="jobs/s",
         reference="raw commits",
@@ -133,6 +151,8 @@ def many_jobs(daemon: Daemon, raw: RawPostgres) -> Iterator[Figure]:
         reference_unit="/s",
         result=rate / median(commits),
         result_unit="x",
+        target=f">= {setup.jobs_per_second:g}, here {expected:,.0f}" if expected else "",
+        met=rate >= expected if expected else None,
         cpu_ms=_cpu_ms(took, JOBS),
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from torkd.datastore.embedded import start_embedded
 
@@ -40,6 +42,11 @@ class RawPostgres:
         self._connection = psycopg.connect(self._server.dsn, autocommit=True)
         self._connection.execute("CREATE TABLE raw (id bigserial PRIMARY KEY, name text, state text, spec text)")
         return self
+
+    def create_database(self, name: str) -> str:
+        """An empty one on the same server and disk; its DSN."""
+        self._connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return make_conninfo(self._server.dsn, dbname=name)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
