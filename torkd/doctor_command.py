@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tork.diagnosis import Check, Treatment
+from tork.errors import DatastoreUnavailable
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import IN_MEMORY, make_broker
 from torkd.container_wiring import container_place
 from torkd.coordinator_wiring import make_datastore, make_doctor
-from torkd.database import configured_database
+from torkd.database import DSN_KEY, configured_database
 from torkd.datastore.postgres.migrations import check_schema
 from torkd.doctor.doctor import Doctor
 from torkd.doctor.host import HostPlaces, examine_host, treat_host
@@ -29,30 +30,33 @@ def doctor(loaded: Loaded, extensions: Extensions, *, fix: bool, dry_run: bool) 
     check_supported(settings, extensions)
     # Drivers log each attempt to connect; what is wrong is told in one line.
     logging.getLogger().addHandler(logging.NullHandler())
-    places = host_places(settings)
-    with _opened(loaded, extensions) as examiner:
-        if not fix and not dry_run:
-            found = [*examiner.examine().checks, *examine_host(places).checks]
-        else:
-            found = []
-            for treatment in (examiner.treat(dry_run=dry_run), treat_host(places, dry_run=dry_run)):
-                _tell_repairs(treatment)
-                found += treatment.after.checks
+    treats = fix or dry_run
+    found: list[Check] = []
+    try:
+        with _opened(loaded, extensions) as examiner:
+            found += _treated(examiner.treat(dry_run=dry_run)) if treats else examiner.examine().checks
+    except DatastoreUnavailable:
+        if not _may_be_worker(loaded):
+            raise
+        _tell("-", "database", "datastore.postgres.dsn is not set: only this machine is looked at, as one of a worker")
     if settings.broker.type == IN_MEMORY:
-        sys.stdout.write(_line("-", "broker", "it is in the daemon's memory: torkctl doctor asks the daemon") + "\n")
-    sys.stdout.writelines(f"{line_of(check)}\n" for check in found)
+        _tell("-", "broker", "it is in the daemon's memory: torkctl doctor asks the daemon")
+    places = host_places(settings)
+    found += _treated(treat_host(places, dry_run=dry_run)) if treats else examine_host(places).checks
+    for check in found:
+        advice = f" (right would be: {check.advice})" if check.advice else ""
+        _tell("OK" if check.ok else "WRONG", check.name, check.message + advice)
     return WELL if all(check.ok for check in found) else WRONG
+
+
+def _may_be_worker(loaded: Loaded) -> bool:
+    """Whether this machine need not know the database: workers of a cluster don't."""
+    return loaded.settings.broker.type != IN_MEMORY and not loaded.is_explicit(DSN_KEY)
 
 
 def host_places(settings: Settings) -> HostPlaces:
     """Where daemons with these settings keep what could be left."""
     return HostPlaces(data=settings.data.dir, temp=settings.mounts.temp_dir, runs=container_place(settings, "").runs)
-
-
-def line_of(check: Check) -> str:
-    """A check in a line."""
-    advice = f" (right would be: {check.advice})" if check.advice else ""
-    return _line("OK" if check.ok else "WRONG", check.name, " ".join(f"{check.message}{advice}".split()))
 
 
 @contextmanager
@@ -76,12 +80,14 @@ def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Doctor]:
             datastore.close()
 
 
-def _tell_repairs(treatment: Treatment) -> None:
+def _treated(treatment: Treatment) -> list[Check]:
+    """Tell what was repaired; what is found afterwards."""
     verb = "would repair" if treatment.dry_run else "repaired"
     for repair in treatment.repairs:
         things = f" ({', '.join(repair.ids)})" if repair.ids else ""
-        sys.stdout.write(_line("FIX", repair.name, f"{verb}: {repair.action}{things}") + "\n")
+        _tell("FIX", repair.name, f"{verb}: {repair.action}{things}")
+    return treatment.after.checks
 
 
-def _line(word: str, name: str, text: str) -> str:
-    return f"{word:<5} {name}: {text}"
+def _tell(word: str, name: str, text: str) -> None:
+    sys.stdout.write(f"{word:<5} {name}: {' '.join(text.split())}\n")

@@ -111,3 +111,21 @@ def test_a_broker_that_is_away_is_one_line_and_exit_code_1(cluster: Cluster) -> 
     assert (ran.returncode, ran.stdout, len(ran.stderr.splitlines())) == (1, "", 1), ran.stderr
     assert "127.0.0.1:9" in ran.stderr
     assert "secret" not in ran.stderr
+
+
+def test_on_a_machine_of_a_worker_the_machine_is_looked_at(cluster: Cluster) -> None:
+    worker = cluster.start_worker()
+    ran = subprocess.run(
+        [sys.executable, "-m", "torkd", "doctor"],
+        env={**worker.environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert [line[:23] for line in ran.stdout.splitlines()] == [
+        "-     database: datasto",
+        "OK    work directories:",
+        "OK    containers: none ",
+    ]
