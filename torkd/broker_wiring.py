@@ -6,6 +6,7 @@ from tork.errors import StartError
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.protocol import Broker
 from torkd.extensions import Extensions
+from torkd.sealing import KeyRing, SealedBodies
 from torkd.settings import Settings
 
 IN_MEMORY, RABBITMQ = "inmemory", "rabbitmq"
@@ -50,5 +51,11 @@ def make_broker(settings: Settings, extensions: Extensions) -> Broker:
             management_url=rabbitmq.management_url,
             quorum=rabbitmq.queue_type == "quorum",
             consumer_timeout=rabbitmq.consumer_timeout.total_seconds(),
-        )
+        ),
+        seal=SealedBodies(make_key_ring(settings)),
     )
+
+
+def make_key_ring(settings: Settings) -> KeyRing:
+    """The keys that the settings name."""
+    return KeyRing(settings.datastore.encryption_key, settings.datastore.encryption_older_keys)

@@ -22,6 +22,7 @@ EXPORTED = {
     },
     "torkd.broker.memory": {"MemoryBroker"},
     "torkd.broker.rabbitmq": {"RabbitMQBroker", "RabbitMQOptions"},
+    "torkd.sealing": {"Damaged", "KeyMissing", "KeyRing", "SealedBodies", "Sealer"},
     "torkd.settings": {
         "Loaded", "Origin", "Settings", "format_size", "load_settings", "parse_size", "render_config", "settings_table",
         "split_address",

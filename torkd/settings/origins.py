@@ -47,6 +47,8 @@ class Raw:
 
 def mask(value: Any, secret: Secret | None) -> Any:
     """The value with what must not be shown replaced."""
+    if secret is not None and isinstance(value, list):
+        return [mask(entry, secret) for entry in value]
     if secret is None or not isinstance(value, str):
         return value
     if secret is Secret.WHOLE:

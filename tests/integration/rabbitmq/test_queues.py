@@ -147,7 +147,7 @@ def test_unknown_fields_are_ignored_at_any_depth(broker: RabbitMQBroker, url: st
 def test_a_task_of_a_newer_version_is_left_for_those_who_understand_it(
     broker: RabbitMQBroker, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "NEWER_SECONDS", 0.05)
+    monkeypatch.setattr(tasks, "NOT_FOR_US_SECONDS", 0.05)
     slot = broker.consume_tasks("default")
     newer = json.loads(wire.encode(a_task_message("newer"))) | {"v": MESSAGE_VERSION + 1}
     other = {"v": MESSAGE_VERSION + 1, "kind": "run", "all": "new"}
@@ -161,7 +161,7 @@ def test_a_task_of_a_newer_version_is_left_for_those_who_understand_it(
 def test_an_event_of_a_newer_version_is_read_as_far_as_it_can_be_and_is_never_buried(
     broker: RabbitMQBroker, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "NEWER_SECONDS", 0.05)
+    monkeypatch.setattr(events, "NOT_FOR_US_SECONDS", 0.05)
     reader = broker.consume_events([STARTED])
     newer = json.loads(wire.encode(a_claim("r1"))) | {"v": MESSAGE_VERSION + 1, "shiny": True}
     put(url, STARTED, json.dumps(newer).encode())
@@ -249,38 +249,3 @@ def test_marks_of_the_past_are_removed_once_another_one_counts(
     names = [row["name"] for row in virtual_host.server.api("GET", f"queues/{virtual_host.name}")]
     assert [name for name in names if name.startswith("tork.epoch.")] == ["tork.epoch.e2"]
     assert not [queue.name for queue in broker.queues() if queue.name.startswith("tork.")]
-
-
-class Rot13:
-    """Bodies that can't be read as they travel."""
-
-    def seal(self, data: bytes) -> bytes:
-        return b"sealed " + bytes(byte ^ 0x55 for byte in data)
-
-    def open(self, data: bytes) -> bytes:
-        if not data.startswith(b"sealed "):
-            raise ValueError("it is not sealed")
-        return bytes(byte ^ 0x55 for byte in data.removeprefix(b"sealed "))
-
-
-def test_sealed_bodies_travel_sealed_and_are_opened_where_they_are_read(
-    virtual_host: VirtualHost, url: str, open_broker: Open
-) -> None:
-    broker = open_broker(RabbitMQBroker(virtual_host.options(), seal=Rot13()))
-    slot = broker.consume_tasks("default")
-    put(url, "default", wire.encode(a_task_message("forged")))
-    broker.publish_tasks([a_task_message("t1")])
-    delivery = slot.receive(SOON)
-    assert delivery is not None
-    assert delivery.message.task_id == "t1"
-    wait_until(
-        lambda: (
-            [letter.reason for letter in broker.dead_letters(10)]
-            == ["it can't be opened with our keys: it is not sealed"]
-        )
-    )
-    reader = broker.consume_events([STARTED])
-    broker.publish_events([a_claim("r1")])
-    (event,) = reader.receive(10, SOON)
-    reader.bury(event, "no sense")
-    wait_until(lambda: [letter.kind for letter in broker.dead_letters(10)] == ["run", "claimed"])

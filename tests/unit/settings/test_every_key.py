@@ -95,6 +95,7 @@ CASES = [
     Case("datastore.retention.logs.duration", 168 * HOUR, '"1m"', "60s", seconds(60)),
     Case("datastore.retention.jobs.duration", 8760 * HOUR, '"1m"', "60000ms", seconds(60)),
     Case("datastore.encryption.key", None, '"k"', "k", "k"),
+    Case("datastore.encryption.older_keys", (), '["a", "b"]', "a,b", ("a", "b")),
     Case("locker.type", "postgres", '"inmemory"', "inmemory", "inmemory"),
     Case("coordinator.address", None, '"localhost:9"', "localhost:9", "localhost:9"),
     Case("coordinator.name", "Coordinator", '"c"', "c", "c"),

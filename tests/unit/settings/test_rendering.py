@@ -92,6 +92,12 @@ def test_secrets_are_masked(key: str, value: str, printed: str, load: Load) -> N
     assert _flat(tomllib.loads(text))[key] == printed
 
 
+def test_each_of_several_secrets_is_masked(load: Load) -> None:
+    text = render_config(load('datastore.encryption.older_keys = ["hunter2", "hunter3"]'))
+
+    assert _flat(tomllib.loads(text))["datastore.encryption.older_keys"] == ["*****", "*****"]
+
+
 def test_custom_values_of_every_kind_can_be_printed(load: Load) -> None:
     toml = (
         "[mounter.x]\n'a b' = [1, 2.5, nan]\nday = 2024-01-02\nat = 2024-01-02T03:04:05Z\nhuge = 0x"

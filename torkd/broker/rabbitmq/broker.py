@@ -28,7 +28,7 @@ from torkd.broker.rabbitmq.administration import Administration
 from torkd.broker.rabbitmq.burying import Undertaker
 from torkd.broker.rabbitmq.connection import KeptConnection
 from torkd.broker.rabbitmq.declaring import Declarer, Problems
-from torkd.broker.rabbitmq.encoding import Encoding, Seal, message_properties
+from torkd.broker.rabbitmq.encoding import Encoding, message_properties
 from torkd.broker.rabbitmq.errand import Refused
 from torkd.broker.rabbitmq.events import PREFETCH, RabbitMQEventConsumer
 from torkd.broker.rabbitmq.live import LiveReader
@@ -39,6 +39,7 @@ from torkd.broker.rabbitmq.outage import Outage
 from torkd.broker.rabbitmq.publisher import Outgoing, Publisher
 from torkd.broker.rabbitmq.tasks import RabbitMQTaskConsumer
 from torkd.broker.rabbitmq.topology import COORDINATOR_QUEUES, LIVE_EXCHANGE
+from torkd.sealing import SealedBodies
 
 PUBLISH, BEAT, WORK = "publish", "beat", "work"
 EVENTS = "events"
@@ -58,12 +59,12 @@ class _Closable(Protocol):
 class RabbitMQBroker:
     """A `Broker` for many processes."""
 
-    def __init__(self, options: RabbitMQOptions, *, seal: Seal | None = None) -> None:
+    def __init__(self, options: RabbitMQOptions, *, seal: SealedBodies | None = None) -> None:
         """`seal` closes the bodies of messages. Raises `StartError` for a URL that can't be used."""
         self._options = options
         self._address = read_address(options.url)
         self._address.parameters("", options.heartbeat)
-        self._encoding = Encoding(seal)
+        self._encoding = Encoding(seal or SealedBodies())
         self._outage = Outage(str(self._address))
         self._problems = Problems()
         self._lock = threading.Lock()
@@ -81,7 +82,7 @@ class RabbitMQBroker:
         self._publisher.start()
         self._beats = Publisher(*self._connection(BEAT), wait=self._options.wait)
         self._beats.start()
-        self._undertaker = Undertaker(self._publisher)
+        self._undertaker = Undertaker(self._publisher, self._encoding)
         work, _ = self._connection(WORK)
         self._live = LiveReader(work, self._encoding.live)
         management = Management(self._options.management_url, self._address)
@@ -227,9 +228,9 @@ class RabbitMQBroker:
         self._ask(lambda administration: administration.mark_epoch(epoch))
 
     def check_health(self) -> None:
-        """Returns when RabbitMQ answers and takes messages, and all queues can be used."""
+        """Returns when RabbitMQ answers and takes messages, and all queues and what comes out of them can be used."""
         self._ask(lambda administration: administration.check_health())
-        if problem := self._problems.first():
+        if problem := self._problems.first() or self._encoding.missing_keys.sentence():
             raise BrokerUnavailable(problem)
         connection, _ = self._connection(PUBLISH)
         if not connection.is_up:

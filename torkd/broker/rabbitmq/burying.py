@@ -25,28 +25,29 @@ MAX_REASON = 8_000
 class Undertaker:
     """Buries what can't be handled."""
 
-    def __init__(self, publisher: Publisher) -> None:
-        self._publisher = publisher
+    def __init__(self, publisher: Publisher, encoding: Encoding) -> None:
+        self._publisher, self._encoding = publisher, encoding
 
     def bury(self, queue: str, body: bytes, reason: str, done: Callable[[str], None]) -> None:
         """Add it to the dead. `done` is told an error or nothing, in a thread of the broker's."""
         _LOG.warning("a message from the queue '%s' is buried: %s", queue, reason[:MAX_REASON])
-        self._publisher.send([dead_message(queue, body, reason)], done)
+        self._publisher.send([dead_message(queue, body, reason, self._encoding)], done)
 
 
-def dead_message(queue: str, body: bytes, reason: str) -> Outgoing:
-    """The message to the `dead` queue."""
+def dead_message(queue: str, body: bytes, reason: str, encoding: Encoding) -> Outgoing:
+    """The message to the `dead` queue. A reason may cite what is wrong with the body: it is sealed like that."""
+    reason = reason[:MAX_REASON].encode(errors="replace").decode()
     properties = BasicProperties(
         content_type="application/json",
         delivery_mode=PERSISTENT,
         message_id=uuid.uuid4().hex,
         headers={
             QUEUE: queue,
-            REASON: reason[:MAX_REASON].encode(errors="replace").decode(),
+            REASON: encoding.seal.seal_text(reason),
             BURIED_AT: datetime.now(UTC).isoformat(),
         },
     )
-    return Outgoing(DEAD, body, properties)
+    return Outgoing(DEAD, encoding.seal.seal(body), properties)
 
 
 def letter_id_of(properties: BasicProperties, delivery_tag: int) -> str:
@@ -61,7 +62,7 @@ def dead_letter(properties: BasicProperties, delivery_tag: int, body: bytes, enc
     return DeadLetter(
         id=letter_id_of(properties, delivery_tag),
         queue=str(headers.get(QUEUE, "")),
-        reason=str(headers.get(REASON, "")),
+        reason=encoding.show_text(str(headers.get(REASON, ""))),
         buried_at=_moment(headers.get(BURIED_AT)),
         kind=kind,
         body=text,

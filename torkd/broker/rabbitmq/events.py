@@ -19,15 +19,16 @@ from pika.channel import Channel
 from tork.errors import BrokerUnavailable
 from torkd.broker.messages import CoordinatorMessage
 from torkd.broker.protocol import EventDelivery
+from torkd.broker.queues import HEARTBEAT
 from torkd.broker.rabbitmq.burying import Undertaker
 from torkd.broker.rabbitmq.channel import KeptChannel
 from torkd.broker.rabbitmq.connection import KeptConnection
 from torkd.broker.rabbitmq.declaring import Declarer
-from torkd.broker.rabbitmq.encoding import Newer, Reading, Undecodable
+from torkd.broker.rabbitmq.encoding import NotForUs, Reading, Undecodable
 
 PREFETCH = 500
 """From each queue: more than a batch, so that the next one is there already."""
-NEWER_SECONDS = 5.0
+NOT_FOR_US_SECONDS = 5.0
 """When a message is delivered again that a newer torkd wrote so that we can't read it, or that could not be buried."""
 LOOK_AGAIN_SECONDS = 5.0
 """At a queue that can't be used."""
@@ -79,6 +80,8 @@ class RabbitMQEventConsumer:
         self._problems: dict[str, str] = {}
         self._consumed: set[str] = set()
         self._is_woken = self._is_closed = False
+        self._not_for_us = ""
+        """Why the last one that is not for us is not. For who receives."""
         # The rest belongs to the connection's thread.
         self._channel = KeptChannel(connection, on_open=self._opened, on_lost=self._lost)
         self._in_hand: dict[int, _Arrived] = {}
@@ -111,6 +114,10 @@ class RabbitMQEventConsumer:
             if problem:
                 raise BrokerUnavailable(problem)
             deliveries = self._read(arrived)
+            if self._not_for_us and not deliveries and HEARTBEAT in self._queues:
+                # Nothing would mean that no worker says anything.
+                trouble, self._not_for_us = self._not_for_us, ""
+                raise BrokerUnavailable(trouble)
             if is_over:
                 break
         return deliveries
@@ -163,8 +170,9 @@ class RabbitMQEventConsumer:
                 deliveries.append(RabbitMQEventDelivery(self._reading.read(one.body), one))
             except Undecodable as undecodable:
                 self._bury(one, str(undecodable))
-            except Newer:
-                self._connection.run(partial(self._put_back, [one], NEWER_SECONDS))
+            except NotForUs as error:
+                self._not_for_us = str(error)
+                self._connection.run(partial(self._put_back, [one], NOT_FOR_US_SECONDS))
         return deliveries
 
     def _bury(self, arrived: _Arrived, reason: str) -> None:
@@ -172,7 +180,7 @@ class RabbitMQEventConsumer:
 
     def _buried(self, arrived: _Arrived, error: str) -> None:
         if error:
-            self._connection.run(partial(self._put_back, [arrived], NEWER_SECONDS))
+            self._connection.run(partial(self._put_back, [arrived], NOT_FOR_US_SECONDS))
         else:
             self._connection.run(partial(self._ack, [arrived]))
 

@@ -14,7 +14,7 @@ from torkd.broker.live import Listener, LiveDispatcher, LocalSubscription
 from torkd.broker.messages import LiveChanges
 from torkd.broker.rabbitmq.channel import KeptChannel
 from torkd.broker.rabbitmq.connection import KeptConnection
-from torkd.broker.rabbitmq.encoding import Newer, Reading, Undecodable
+from torkd.broker.rabbitmq.encoding import NotForUs, Reading, Undecodable
 from torkd.broker.rabbitmq.topology import LIVE_EXCHANGE, PRIVATE_ARGUMENTS
 
 _LOG = logging.getLogger(__name__)
@@ -81,6 +81,6 @@ class LiveReader:
     ) -> None:
         try:
             self._dispatcher.publish(self._reading.read(body))
-        except (Undecodable, Newer) as error:
+        except (Undecodable, NotForUs) as error:
             _LOG.debug("live changes could not be read: %s", error)
             self._dispatcher.publish(None)

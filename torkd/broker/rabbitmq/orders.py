@@ -17,7 +17,7 @@ from torkd.broker.queues import node_queue
 from torkd.broker.rabbitmq.burying import Undertaker
 from torkd.broker.rabbitmq.channel import KeptChannel
 from torkd.broker.rabbitmq.connection import KeptConnection
-from torkd.broker.rabbitmq.encoding import Newer, Reading, Undecodable
+from torkd.broker.rabbitmq.encoding import NotForUs, Reading, Undecodable
 from torkd.broker.rabbitmq.topology import PRIVATE_ARGUMENTS
 
 _LOG = logging.getLogger(__name__)
@@ -103,9 +103,10 @@ class RabbitMQOrderConsumer:
         except Undecodable as undecodable:
             self._undertaker.bury(self._queue, body, str(undecodable), self._buried)
             return
-        except Newer:
-            order = None
-        if order is None or order.v > MESSAGE_VERSION:
+        except NotForUs as error:
+            _LOG.warning("an order is left out, heartbeats repeat what matters: %s", error)
+            return
+        if order.v > MESSAGE_VERSION:
             _LOG.warning("an order of a newer torkd is left out: heartbeats repeat what matters")
             return
         with self._lock:

@@ -22,12 +22,12 @@ from torkd.broker.rabbitmq.burying import Undertaker
 from torkd.broker.rabbitmq.channel import KeptChannel
 from torkd.broker.rabbitmq.connection import KeptConnection
 from torkd.broker.rabbitmq.declaring import Declarer
-from torkd.broker.rabbitmq.encoding import Newer, Reading, Undecodable
+from torkd.broker.rabbitmq.encoding import NotForUs, Reading, Undecodable
 
 REST_SECONDS = 0.02
 """How soon a slot that is not free stops consuming."""
-NEWER_SECONDS = 5.0
-"""When a message of a newer torkd is delivered again, to somebody who understands it."""
+NOT_FOR_US_SECONDS = 5.0
+"""When a message that is not for us is delivered again, to somebody who understands it."""
 
 
 class RabbitMQTaskDelivery:
@@ -199,11 +199,11 @@ class RabbitMQTaskConsumer:
             self._in_hand[tag] = None
             self._undertaker.bury(self._queue, body, str(undecodable), partial(self._buried, channel, tag))
             return
-        except Newer:
+        except NotForUs:
             message = None
         if message is None or message.v > MESSAGE_VERSION:
             self._in_hand[tag] = None
-            self._connection.later(NEWER_SECONDS, partial(self._nack, channel, tag))
+            self._connection.later(NOT_FOR_US_SECONDS, partial(self._nack, channel, tag))
             return
         delivery = RabbitMQTaskDelivery(message, bool(method.redelivered), self, channel, tag)
         self._in_hand[tag] = delivery

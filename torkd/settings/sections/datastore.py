@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from torkd.settings.kinds import Duration, Number, Secret, Text
+from torkd.settings.kinds import Duration, Number, Secret, Text, Texts
 from torkd.settings.sections.section import Section
 
 _MINUTE = timedelta(minutes=1)
+
+
+def _refuse_empty(key: str) -> None:
+    if not key.strip():
+        raise ValueError("empty, so nothing would be sealed (right would be a long random text, or to leave it out)")
 
 
 class Postgres(Section, frozen=True, kw_only=True):
@@ -46,8 +51,22 @@ class Datastore(Section, frozen=True, kw_only=True):
     retention: Retention = Retention()
     encryption_key: Annotated[
         str | None,
-        Text(key="encryption.key", means="encrypts what may hold secrets, in the database", secret=Secret.WHOLE),
+        Text(
+            key="encryption.key",
+            means="seals what may hold secrets, in the database and in messages; the same in every process",
+            check=_refuse_empty,
+            secret=Secret.WHOLE,
+        ),
     ] = None
+    encryption_older_keys: Annotated[
+        tuple[str, ...],
+        Texts(
+            key="encryption.older_keys",
+            means="keys that open what they have sealed, and seal nothing any more",
+            check=_refuse_empty,
+            secret=Secret.WHOLE,
+        ),
+    ] = ()
 
 
 class Locker(Section, frozen=True, kw_only=True):
