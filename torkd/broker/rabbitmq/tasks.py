@@ -27,7 +27,7 @@ from torkd.broker.rabbitmq.encoding import NotForUs, Reading, Undecodable
 REST_SECONDS = 0.02
 """How soon a slot that is not free stops consuming."""
 NOT_FOR_US_SECONDS = 5.0
-"""When a message that is not for us is delivered again, to somebody who understands it."""
+"""For how long a slot takes nothing after a message that is not for us: somebody who understands it shall get it."""
 
 
 class RabbitMQTaskDelivery:
@@ -84,6 +84,8 @@ class RabbitMQTaskConsumer:
         self._tag: str | None = None
         """Of the consumer, while there is one."""
         self._is_free = False
+        self._is_looking_away = False
+        """Whether a message that is not for us came lately."""
         self._in_hand: dict[int, RabbitMQTaskDelivery | None] = {}
         """By delivery tag; None for what is not for the slot."""
         self._acked: list[RabbitMQTaskDelivery] = []
@@ -177,7 +179,9 @@ class RabbitMQTaskConsumer:
 
     def _consume(self) -> None:
         channel = self._channel.raw
-        if channel is None or not channel.is_open or self._tag is not None or not self._declarer.knows(self._queue):
+        if channel is None or not channel.is_open or self._tag is not None or self._is_looking_away:
+            return
+        if not self._declarer.knows(self._queue):
             return
         self._tag = channel.basic_consume(
             self._queue, self._delivered, arguments=self._arguments, callback=lambda _: self._channel.settled()
@@ -203,12 +207,24 @@ class RabbitMQTaskConsumer:
             message = None
         if message is None or message.v > MESSAGE_VERSION:
             self._in_hand[tag] = None
-            self._connection.later(NOT_FOR_US_SECONDS, partial(self._nack, channel, tag))
+            self._leave_to_others(channel, tag)
             return
         delivery = RabbitMQTaskDelivery(message, bool(method.redelivered), self, channel, tag)
         self._in_hand[tag] = delivery
         self._is_free = False
         self._arrived.put(delivery)
+
+    def _leave_to_others(self, channel: Channel, tag: int) -> None:
+        """Put it back at once, and look away for a while: who holds it keeps it from those who could run it."""
+        self._is_looking_away = True
+        self._connection.later(NOT_FOR_US_SECONDS, self._look_again)
+        self._rest()
+        self._nack(channel, tag)
+
+    def _look_again(self) -> None:
+        self._is_looking_away = False
+        if self._is_free:
+            self._consume()
 
     def _buried(self, channel: Channel, tag: int, error: str) -> None:
         self._connection.run(partial(self._nack if error else self._ack, channel, tag))
