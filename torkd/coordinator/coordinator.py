@@ -168,7 +168,7 @@ class Coordinator:
     def _take_up(self, claims: Sequence[RunClaimed]) -> None:
         handled = handle(self._datastore, claims, now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS)
         for claim, error in handled.failed:
-            log.error("a run of before can't be taken up: %s", error, extra={"event": str(claim)})
+            log.error("a run of before can't be taken up: %s", error, extra={"task_id": getattr(claim, "task_id", "")})
         self._publish(handled)
 
     def _root_of(self, job_id: str) -> str:

@@ -77,7 +77,9 @@ def fold(
         except Exception as failure:
             if _is_ours(failure):
                 raise
-            log.exception("an event can't be handled: %s", event)
+            # Not the event itself: it may hold secrets.
+            place = {"job_id": event.job_id, "task_id": getattr(event, "task_id", "")}
+            log.exception("an event can't be handled: %s", type(event).__name__, extra=place)
             handled.failed.append((event, failure))
         else:
             view.apply(changes, now)
