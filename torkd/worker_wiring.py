@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torkd
 from torkd.broker.protocol import Broker
+from torkd.broker_wiring import make_key_ring
 from torkd.clock import new_id, utc_now
 from torkd.container_wiring import DOCKER, PODMAN, ContainerPlace, container_place, make_containers
 from torkd.extensions import Extensions
@@ -17,6 +18,7 @@ from torkd.runtime.auto import AutoRuntime
 from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.shell import ShellOptions, ShellRuntime
+from torkd.sealing import SealedBodies
 from torkd.settings import Settings
 from torkd.worker.options import WorkerOptions
 from torkd.worker.worker import Worker
@@ -56,6 +58,7 @@ def make_worker(
         new_id=new_id,
         environ=environ,
         lost_nodes=lost_nodes,
+        seal=SealedBodies(make_key_ring(settings), "run"),
     )
     return WorkerParts(worker=worker, runtime=runtime, identity=identity)
 

@@ -1,4 +1,4 @@
-"""Bodies of messages, sealed where there is a key. A mark in front tells them from clear ones, which are always read.
+"""Bodies of messages, and files of runs, sealed where there is a key. A mark in front tells them from clear ones, which are always read.
 
 So a cluster can be given a key, or another one, process by process.
 """
@@ -15,11 +15,11 @@ MARK = b"torkd-sealed:"
 
 
 class SealedBodies:
-    """Seals and opens bodies of messages."""
+    """Seals and opens bodies of one purpose."""
 
-    def __init__(self, keys: KeyRing | None = None) -> None:
+    def __init__(self, keys: KeyRing | None = None, purpose: str = "message") -> None:
         """Without keys bodies travel in clear, and a sealed one is known as such."""
-        self._sealer = (keys or KeyRing()).sealer("message")
+        self._sealer = (keys or KeyRing()).sealer(purpose)
 
     def seal(self, data: bytes) -> bytes:
         """The body as it travels. What is sealed already stays as it is."""

@@ -2,7 +2,8 @@
 
 `<runs directory>/<run id>/` holds the run's record, its log and at last its outcome; all else in it is the runtime's. Invariants:
 the record is there before anything of the run is; a run with an outcome is never executed again; the directory goes only when
-nobody needs it any more: the report is acknowledged, or nobody waits for one.
+nobody needs it any more: the report is acknowledged, or nobody waits for one. Record and outcome hold what messages hold, and are
+sealed like them; the log is masked before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tork.errors import RuntimeFailure
 from tork.wire import StoredDecoder
 from torkd.broker.messages import RunEnded, RunTask
 from torkd.runtime.work_area import remove_tree
+from torkd.sealing import Damaged, KeyMissing, SealedBodies
 from torkd.worker.spool import Spool
 
 RECORD, LOG, OUTCOME = "torkd-run.json", "torkd-log.jsonl", "torkd-outcome.json"
@@ -42,7 +44,13 @@ class KeptRun:
     """The directory of one run."""
 
     def __init__(
-        self, path: Path, record: RunRecord, outcome: RunEnded | None = None, *, is_lasting: bool = True
+        self,
+        path: Path,
+        record: RunRecord,
+        outcome: RunEnded | None = None,
+        *,
+        is_lasting: bool = True,
+        seal: SealedBodies | None = None,
     ) -> None:
         self.path = path
         self.record = record
@@ -50,6 +58,7 @@ class KeptRun:
         """How the run ended, when a predecessor knew that already."""
         self.is_lasting = is_lasting
         """Whether a successor can take the run up."""
+        self._seal = seal or SealedBodies()
 
     @property
     def log_path(self) -> Path:
@@ -66,7 +75,7 @@ class KeptRun:
             return
         self.outcome = outcome
         try:
-            _write(self.path / OUTCOME, outcome)
+            _write(self.path / OUTCOME, outcome, self._seal)
         except OSError as error:
             _LOG.warning("how a run ended can't be kept: %s", error.strerror, extra={"run_id": self.record.run_id})
             self.give_up()
@@ -101,8 +110,8 @@ class KeptRun:
 class KeptRuns:
     """All of this worker's. Without a directory for them none outlives it, and all of this costs nothing."""
 
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path | None, seal: SealedBodies) -> None:
+        self._directory, self._seal = directory, seal
         self._lock = threading.Lock()
         self._runs: dict[str, KeptRun] = {}
 
@@ -114,11 +123,11 @@ class KeptRuns:
                 return KeptRun(Path(tempfile.mkdtemp(prefix="torkd-run-")), record, is_lasting=False)
             except OSError as error:
                 raise RuntimeFailure(f"no directory can be made for the run: {error.strerror}") from error
-        kept = KeptRun(self._directory / run_id, record)
+        kept = KeptRun(self._directory / run_id, record, seal=self._seal)
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             kept.path.mkdir(mode=0o700)
-            _write(kept.path / RECORD, record)
+            _write(kept.path / RECORD, record, self._seal)
         except OSError as error:
             remove_tree(kept.path)
             raise RuntimeFailure(
@@ -130,7 +139,7 @@ class KeptRuns:
         return kept
 
     def load(self) -> list[KeptRun]:
-        """Those of the predecessors. What can't be read is removed, and so can't be resumed."""
+        """Those of the predecessors. What can't be read is removed, and so can't be resumed; what lacks a key stays."""
         if self._directory is None:
             return []
         try:
@@ -145,8 +154,10 @@ class KeptRuns:
             if not entry.is_dir(follow_symlinks=False):
                 continue
             try:
-                found.append(_load(Path(entry.path)))
-            except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+                found.append(_load(Path(entry.path), self._seal))
+            except KeyMissing as error:
+                _LOG.error("the run in %s is left to a successor that can open it: it is %s", entry.path, error)
+            except (OSError, Damaged, msgspec.MsgspecError, UnicodeDecodeError) as error:
                 _LOG.warning("the run in %s can't be taken up: %s", entry.path, error)
                 remove_tree(Path(entry.path))
         with self._lock:
@@ -167,21 +178,21 @@ class KeptRuns:
             return self._runs.pop(run_id, None)
 
 
-def _load(path: Path) -> KeptRun:
-    record = _decode_record((path / RECORD).read_bytes())
+def _load(path: Path, seal: SealedBodies) -> KeptRun:
+    record = _decode_record(seal.open((path / RECORD).read_bytes()))
     if record.run_id != path.name:
         raise FileNotFoundError(f"it holds the run {record.run_id}")
     outcome = path / OUTCOME
-    ended = msgspec.json.decode(outcome.read_bytes(), type=RunEnded) if outcome.exists() else None
-    return KeptRun(path, record, ended)
+    ended = msgspec.json.decode(seal.open(outcome.read_bytes()), type=RunEnded) if outcome.exists() else None
+    return KeptRun(path, record, ended, seal=seal)
 
 
-def _write(path: Path, value: RunRecord | RunEnded) -> None:
+def _write(path: Path, value: RunRecord | RunEnded, seal: SealedBodies) -> None:
     """All of it or nothing, whenever the process is killed."""
     new = path.with_name(f"{path.name}.new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        data = memoryview(msgspec.json.encode(value))
+        data = memoryview(seal.seal(msgspec.json.encode(value)))
         while data:
             data = data[os.write(fd, data) :]
     finally:

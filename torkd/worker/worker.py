@@ -17,6 +17,7 @@ from torkd.hooks.host_env import parse_host_variables
 from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.stopping import StopReason
+from torkd.sealing import SealedBodies
 from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.execution import Executor
@@ -52,8 +53,9 @@ class Worker:
         new_id: Callable[[], str],
         environ: Mapping[str, str] = os.environ,
         lost_nodes: LostNodes | None = None,
+        seal: SealedBodies | None = None,
     ) -> None:
-        """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host."""
+        """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host; `seal` closes what is kept of runs."""
         lost_nodes = lost_nodes or LostNodes(options.lease_seconds)
         self._broker = broker
         self._options = options
@@ -61,7 +63,7 @@ class Worker:
         """This incarnation: a restarted worker keeps its node id and gets a new lease."""
         self._runtime = runtime
         self._runs = Runs()
-        self._kept = KeptRuns(options.runs_directory)
+        self._kept = KeptRuns(options.runs_directory, seal or SealedBodies())
         self._taken_up: list[Run] | None = None
         """Runs of a predecessor; None until they were looked for."""
         self._reporter = Reporter(broker, self._kept.remove)
