@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tork.errors import StartError
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.protocol import Broker
@@ -13,11 +15,10 @@ IN_MEMORY, RABBITMQ = "inmemory", "rabbitmq"
 
 
 def check_broker(settings: Settings, extensions: Extensions) -> None:
-    """Raises `StartError` for a broker that is not there, or for a secrecy of its messages that this version can't offer."""
+    """Raises `StartError` for a broker that is not there, or one that would not keep what the encryption key is to keep."""
     if settings.datastore.encryption_key:
-        raise StartError(
-            "datastore.encryption.key is not supported by this version: remove it, nothing would be encrypted"
-        )
+        _check_sealing("broker.type", settings.broker.type, extensions.brokers)
+        _check_sealing("datastore.type", settings.datastore.type, extensions.datastores)
     if settings.broker.type not in {IN_MEMORY, RABBITMQ, *extensions.brokers}:
         raise StartError(
             f"broker.type '{settings.broker.type}' is not known: use inmemory or rabbitmq, or install its plugin"
@@ -54,6 +55,14 @@ def make_broker(settings: Settings, extensions: Extensions) -> Broker:
         ),
         seal=SealedBodies(make_key_ring(settings)),
     )
+
+
+def _check_sealing(key: str, name: str, registered: Collection[str]) -> None:
+    if name in registered:
+        raise StartError(
+            f"datastore.encryption.key can't be kept with {key} = '{name}': a plugin seals nothing (right would be to "
+            "leave one of them out)"
+        )
 
 
 def make_key_ring(settings: Settings) -> KeyRing:

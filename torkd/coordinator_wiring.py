@@ -12,6 +12,7 @@ from torkd.api.health import Indicators
 from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.protocol import Broker
+from torkd.broker_wiring import make_key_ring
 from torkd.clock import new_id, utc_now
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
@@ -99,7 +100,8 @@ def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Data
             max_idle=postgres.max_idle_conns,
             max_lifetime=postgres.conn_max_lifetime.total_seconds() or FOREVER_SECONDS,
             max_idle_time=postgres.conn_max_idle_time.total_seconds() or FOREVER_SECONDS,
-        )
+        ),
+        make_key_ring(settings),
     )
 
 

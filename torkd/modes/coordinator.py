@@ -101,5 +101,6 @@ def make_coordinator_daemon(settings: Settings, extensions: Extensions, port: in
     )
     if settings.datastore.type == "postgres":
         starter.add(lambda: bring_up_to_date(dsn))
-    starter.add(parts.datastore.open, broker.open, parts.coordinator.start)
+    # Whoever lacks the key to what is stored must take no message: others can handle it.
+    starter.add(parts.datastore.open, parts.datastore.check_health, broker.open, parts.coordinator.start)
     return CoordinatorDaemon(parts, broker, starter)

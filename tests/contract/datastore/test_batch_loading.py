@@ -177,7 +177,7 @@ def test_completing_a_child_reads_as_little_in_a_long_each_as_in_a_short_one(
 def test_ending_the_innermost_job_loads_all_above_it(play: DatastorePlay) -> None:
     innermost = a_subjob(a_task("work"), name="inner", job_name="innermost")
     play.submit(a_job(a_subjob(a_subjob(innermost, name="middle", job_name="middle"), name="outer", job_name="outer")))
-    deepest = play.row("SELECT id FROM jobs WHERE name = 'innermost'")["id"]
+    deepest = play.jobs_named("innermost")[0]["id"]
     play.handle(claim_of(play.task("work", deepest)))
     handled = play.handle(CancelRequested(job_id=deepest, root_id="job"))
     assert {row["state"] for row in play.rows("SELECT state FROM jobs UNION SELECT state FROM tasks")} == {"CANCELLED"}
@@ -187,7 +187,7 @@ def test_ending_the_innermost_job_loads_all_above_it(play: DatastorePlay) -> Non
 
 def test_a_job_fails_with_all_above_it_though_its_task_is_gone(play: DatastorePlay) -> None:
     play.submit(a_job(a_subjob(a_subjob(a_task("work"), name="inner", job_name="innermost"))))
-    deepest = play.row("SELECT id FROM jobs WHERE name = 'innermost'")["id"]
+    deepest = play.jobs_named("innermost")[0]["id"]
     play.handle(EventFailed(task_id="gone", job_id=deepest, root_id="job", reason="poison"))
     assert {row["state"] for row in play.rows("SELECT state FROM jobs")} == {"FAILED"}
     assert {row["error"] for row in play.rows("SELECT error FROM jobs")} == {"poison"}

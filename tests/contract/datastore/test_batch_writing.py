@@ -253,7 +253,7 @@ def test_cancelling_reaches_tasks_and_sub_jobs_that_were_never_loaded(play: Data
     handled = play.handle(CancelRequested(job_id="job", root_id="job"))
     assert {row["state"] for row in play.rows("SELECT state FROM jobs UNION SELECT state FROM tasks")} == {"CANCELLED"}
     assert [(order.kind, order.run_id) for order in handled.view.orders] == [(OrderKind.STOP, claim_of(running).run_id)]
-    sub = play.row("SELECT * FROM jobs WHERE name = 'sub'")
+    sub = play.jobs_named("sub")[0]
     assert handled.versions == {"job": play.job()["version"], sub["id"]: sub["version"]}
     assert play.row("SELECT count(*) AS rows FROM jobs WHERE failed_at IS NULL")["rows"] == 0
 
@@ -261,7 +261,7 @@ def test_cancelling_reaches_tasks_and_sub_jobs_that_were_never_loaded(play: Data
 def test_a_detached_sub_job_outlives_the_job_that_started_it(play: DatastorePlay) -> None:
     play.submit(a_job(a_subjob(a_task("inner"), job_name="sub", detached=True), a_task("after")))
     play.handle(CancelRequested(job_id="job", root_id="job"))
-    sub = play.row("SELECT * FROM jobs WHERE name = 'sub'")
+    sub = play.jobs_named("sub")[0]
     assert (sub["state"], sub["root_id"]) == ("SCHEDULED", sub["id"])
 
 
@@ -295,7 +295,7 @@ def test_a_stale_event_changes_no_version(play: DatastorePlay) -> None:
 def test_a_million_elements_are_stored_in_blocks(play: DatastorePlay, dsn: str) -> None:
     play.submit(a_job(an_each("{{ sequence(0, 1000000) }}", a_task("child"))))
     with psycopg.connect(dsn) as connection:
-        found = connection.execute("SELECT count(*), max(length(items)) < 1000 FROM task_items").fetchone()
+        found = connection.execute("SELECT count(*), max(length(items)) < 1500 FROM task_items").fetchone()
     assert found == (10_000, True)
     assert play.count("tasks") <= 2001, "rows are made as they are needed"
 
@@ -305,7 +305,7 @@ def test_a_task_that_completes_in_the_batch_that_cancels_its_job_stays_completed
     play.handle(claim_of(play.task("done")))
     report = report_of(play.task("done"))
     handled = play.handle(report, CancelRequested(job_id="job", root_id="job"))
-    done = play.row("SELECT state, failed_at FROM tasks WHERE name = 'done'")
+    done = play.row("SELECT state, failed_at FROM tasks WHERE item_index = 0")
     assert (done["state"], done["failed_at"]) == ("COMPLETED", None)
     assert play.task("open").state == "CANCELLED"
     assert OrderKind.STOP not in {order.kind for order in handled.view.orders}

@@ -87,8 +87,8 @@ def test_a_parent_without_a_child_that_could_end_is_stalled(play: DatastorePlay)
 
 def test_a_parent_that_lost_a_child_is_stalled_and_can_not_be_done(play: DatastorePlay) -> None:
     play.submit(a_job(a_parallel(a_task("a"), a_task("b"))))
-    play.change("UPDATE tasks SET state = 'COMPLETED' WHERE name = 'a'")
-    play.change("DELETE FROM tasks WHERE name = 'b'")
+    play.change("UPDATE tasks SET state = 'COMPLETED' WHERE item_index = 0")
+    play.change("DELETE FROM tasks WHERE item_index = 1")
     (stalled,) = examine(play).stalled_tasks
     assert stalled.error == "only 1 of its 2 children have ended well, and none is left"
     play.handle(stalled)
@@ -98,16 +98,16 @@ def test_a_parent_that_lost_a_child_is_stalled_and_can_not_be_done(play: Datasto
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ("UPDATE jobs SET state = 'COMPLETED', result = 'r' WHERE name = 'sub'", ""),
-        ("UPDATE jobs SET state = 'FAILED', error = 'boom' WHERE name = 'sub'", "boom"),
-        ("UPDATE jobs SET state = 'CANCELLED' WHERE name = 'sub'", "its sub-job is CANCELLED"),
-        ("DELETE FROM jobs WHERE name = 'sub'", "its sub-job is gone"),
+        ("UPDATE jobs SET state = 'COMPLETED', result = 'r' WHERE parent_job_id = 'job'", ""),
+        ("UPDATE jobs SET state = 'FAILED', error = 'boom' WHERE parent_job_id = 'job'", "boom"),
+        ("UPDATE jobs SET state = 'CANCELLED' WHERE parent_job_id = 'job'", "its sub-job is CANCELLED"),
+        ("DELETE FROM jobs WHERE parent_job_id = 'job'", "its sub-job is gone"),
     ],
     ids=["completed", "failed", "cancelled", "gone"],
 )
 def test_a_task_whose_sub_job_has_ended_without_it_is_stalled(play: DatastorePlay, change: str, error: str) -> None:
     play.submit(a_job(a_subjob(a_task("inner"), var="out")))
-    play.change("UPDATE tasks SET state = 'COMPLETED' WHERE name = 'inner'")
+    play.change("UPDATE tasks SET state = 'COMPLETED' WHERE kind = 'regular'")
     play.change(change)
     seen = examine(play)
     assert seen.stalled_jobs == []

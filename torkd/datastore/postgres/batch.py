@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from tork.errors import DatastoreUnavailable, IdempotencyConflict
 from torkd.datastore.postgres import batch_loading, batch_writing
 from torkd.datastore.postgres.pool import Connection
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Accepted, Dispatch, IdempotencyKey
 from torkd.engine.events import EngineEvent
@@ -21,20 +22,20 @@ SQL = load_statements("batch.sql")
 class PostgresBatch:
     """A batch on one connection, which is in pipeline mode: statements travel together until an answer is needed."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, columns: SealedColumns) -> None:
+        self._connection, self._columns = connection, columns
 
     def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
         """Lock the roots and read what the events need."""
-        return batch_loading.load(self._connection, events, wait=wait)
+        return batch_loading.load(self._connection, events, self._columns, wait=wait)
 
     def load_steps(self, view: View, job_id: str, position: int) -> None:
         """Add steps of a job from `position` on."""
-        batch_loading.load_steps(self._connection, view, job_id, position)
+        batch_loading.load_steps(self._connection, view, job_id, position, self._columns)
 
     def load_context(self, view: View, job_id: str, reads: Reads) -> None:
         """Add context values of a job."""
-        batch_loading.load_context(self._connection, view, job_id, reads)
+        batch_loading.load_context(self._connection, view, job_id, reads, self._columns)
 
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it."""
@@ -55,4 +56,4 @@ class PostgresBatch:
 
     def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
         """Write what was decided, and forget hand-outs that were published."""
-        return batch_writing.write(self._connection, view, published)
+        return batch_writing.write(self._connection, view, published, self._columns)

@@ -14,6 +14,7 @@ from tork.task import TaskDefinition, TaskState
 from tork.wire import StoredDecoder
 from torkd.broker.messages import RunEnded, RunOutcome
 from torkd.datastore.postgres.pool import Connection
+from torkd.datastore.postgres.sealed_columns import MARK, SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.engine.changes import UnfoldSoon
 from torkd.engine.events import (
@@ -81,7 +82,7 @@ class _Second:
     """How many children those may make or release."""
 
 
-def load(connection: Connection, events: Sequence[EngineEvent], *, wait: float) -> View:
+def load(connection: Connection, events: Sequence[EngineEvent], columns: SealedColumns, *, wait: float) -> View:
     """Lock the roots and read the rows."""
     view = View()
     stored = [event for event in events if not isinstance(event, JobSubmitted)]
@@ -104,14 +105,14 @@ def load(connection: Connection, events: Sequence[EngineEvent], *, wait: float) 
         prepare=True,
     )
     locked = {root for (root,) in lock.fetchall()}
-    _add_rows(view, rows.fetchall(), locked)
+    _add_rows(view, rows.fetchall(), locked, columns)
     if gone := roots - locked:
         # A root that is neither locked nor there was deleted, and its events with it; the others are somebody else's now.
         there = connection.execute(SQL.which_exist, {"jobs": text_array(gone)})
         view.skipped_roots = {root for (root,) in there.fetchall()}
     _note_ends(view, [task.job_id for event in stored if (task := _ended_at_the_top(view, event))])
     second = _what_else(view, stored)
-    _load_second(connection, view, second)
+    _load_second(connection, view, second, columns)
     _note_ends(view, second.steps)
     return view
 
@@ -145,7 +146,7 @@ def _is_about_job(event: EngineEvent) -> bool:
     return isinstance(event, CancelRequested | RestartRequested | EventFailed | JobStalled)
 
 
-def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> None:
+def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str], columns: SealedColumns) -> None:
     steps: list[_StepRow] = []
     context: list[_ContextRow] = []
     for kind, document in rows:
@@ -153,16 +154,22 @@ def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str]) -> No
             case "task":
                 task = _decode_task_row(document)
                 if task.root_id in locked:
-                    view.tasks[task.id] = task
+                    view.tasks[task.id] = _with_name(task, columns)
             case "job":
                 job = _decode_job_row(document)
                 if job.root_id in locked:
+                    if job.name.startswith(MARK):
+                        job = replace(job, name=columns.open(job.id, job.name))
                     view.jobs[job.id] = job
             case "step":
                 steps.append(_decode_step_row(document))
             case "context":
                 context.append(_decode_context_row(document))
-    _add_steps(view, steps, context)
+    _add_steps(view, steps, context, columns)
+
+
+def _with_name(task: TaskRow, columns: SealedColumns) -> TaskRow:
+    return replace(task, name=columns.open(task.job_id, task.name)) if task.name.startswith(MARK) else task
 
 
 def _what_else(view: View, events: Sequence[EngineEvent]) -> _Second:
@@ -219,7 +226,7 @@ def _after_completion(view: View, second: _Second, task: TaskRow | None, done_be
         task = view.tasks.get(job.parent_task_id)
 
 
-def _load_second(connection: Connection, view: View, second: _Second) -> None:
+def _load_second(connection: Connection, view: View, second: _Second, columns: SealedColumns) -> None:
     waiting = _ask_waiting(connection, second)
     specs = items = None
     if second.unfolding:
@@ -235,12 +242,13 @@ def _load_second(connection: Connection, view: View, second: _Second) -> None:
         )
     if second.steps:
         first = list(second.steps.values())
-        _load_steps(connection, view, list(second.steps), first, first)
+        _load_steps(connection, view, list(second.steps), first, first, columns)
     if waiting is not None:
-        for (document,) in waiting.fetchall():
-            _add_waiting(view, _decode_task_row(document))
+        for document, spec, scope in waiting.fetchall():
+            child = _with_name(_decode_task_row(document), columns)
+            _add_waiting(view, _with_definition(child, spec, scope, columns))
     if specs is not None and items is not None:
-        _add_unfolding(view, specs.fetchall(), items.fetchall())
+        _add_unfolding(view, specs.fetchall(), items.fetchall(), columns)
 
 
 def _ask_waiting(connection: Connection, second: _Second) -> Any:
@@ -261,48 +269,62 @@ def _add_waiting(view: View, child: TaskRow) -> None:
     view.waiting[child.parent_id, child.item_index] = child.id
 
 
-def _add_unfolding(view: View, specs: Iterable[Sequence[Any]], blocks: Iterable[Sequence[Any]]) -> None:
+def _with_definition(task: TaskRow, spec: str, scope: str | None, columns: SealedColumns) -> TaskRow:
+    return replace(
+        task,
+        spec=_decode_task(columns.open(task.job_id, spec)),
+        scope=_decode_any(columns.open(task.job_id, scope)) if scope else None,
+    )
+
+
+def _add_unfolding(
+    view: View, specs: Iterable[Sequence[Any]], blocks: Iterable[Sequence[Any]], columns: SealedColumns
+) -> None:
     for task_id, spec, scope in specs:
-        task = view.tasks[task_id]
-        view.tasks[task_id] = replace(task, spec=_decode_task(spec), scope=_decode_any(scope) if scope else None)
+        view.tasks[task_id] = _with_definition(view.tasks[task_id], spec, scope, columns)
     for task_id, block, items in blocks:
         first, known = view.items.setdefault(task_id, (block * ITEM_BLOCK, []))
         if first + len(known) == block * ITEM_BLOCK:
-            known.extend(_decode_any(items))
+            known.extend(_decode_any(columns.open(view.tasks[task_id].job_id, items)))
 
 
-def _add_steps(view: View, steps: Iterable[_StepRow], context: Iterable[_ContextRow]) -> None:
+def _add_steps(view: View, steps: Iterable[_StepRow], context: Iterable[_ContextRow], columns: SealedColumns) -> None:
     for step in steps:
         job = view.jobs.get(step.job_id)
         if job is None:
             continue
+        spec = columns.open(job.id, step.spec)
         if step.position > job.task_count:
-            view.steps[job.id, step.position] = Step(output=step.spec)
+            view.steps[job.id, step.position] = Step(output=spec)
         else:
-            view.steps[job.id, step.position] = Step(definition=_decode_task(step.spec))
+            view.steps[job.id, step.position] = Step(definition=_decode_task(spec))
         _note_reads(view, job.id, Reads(frozenset(step.reads), frozenset(step.reads_all)))
-    _add_context(view, context)
+    _add_context(view, context, columns)
 
 
 def _note_reads(view: View, job_id: str, reads: Reads) -> None:
     view.context_reads[job_id] = view.context_reads.get(job_id, Reads()) | reads
 
 
-def _add_context(view: View, rows: Iterable[_ContextRow]) -> None:
+def _add_context(view: View, rows: Iterable[_ContextRow], columns: SealedColumns) -> None:
     for row in rows:
         # What this batch has set already is newer than what is stored.
         values = view.contexts.setdefault(row.job_id, {}).setdefault(row.namespace, {})
-        values.setdefault(row.key[len(row.namespace) + 1 :], row.value)
+        name = row.key[len(row.namespace) + 1 :]
+        if name not in values:
+            values[name] = columns.open(row.job_id, row.value)
 
 
-def load_steps(connection: Connection, view: View, job_id: str, position: int) -> None:
+def load_steps(connection: Connection, view: View, job_id: str, position: int, columns: SealedColumns) -> None:
     """Steps from `position` on, some at a time, with what they read."""
-    _load_steps(connection, view, [job_id], [position], [position + STEPS_AT_ONCE - 1])
+    _load_steps(connection, view, [job_id], [position], [position + STEPS_AT_ONCE - 1], columns)
     # A job without an output has no row after its last step.
     view.steps.setdefault((job_id, position), Step())
 
 
-def _load_steps(connection: Connection, view: View, jobs: list[str], first: list[int], last: list[int]) -> None:
+def _load_steps(
+    connection: Connection, view: View, jobs: list[str], first: list[int], last: list[int], columns: SealedColumns
+) -> None:
     wanted = {"jobs": jobs, "first": first, "last": last}
     steps = connection.execute(SQL.load_steps, wanted)
     context = connection.execute(SQL.load_steps_context, wanted)
@@ -310,13 +332,14 @@ def _load_steps(connection: Connection, view: View, jobs: list[str], first: list
         view,
         [_StepRow(*row) for row in steps.fetchall()],
         [_ContextRow(*row) for row in context.fetchall()],
+        columns,
     )
 
 
-def load_context(connection: Connection, view: View, job_id: str, reads: Reads) -> None:
+def load_context(connection: Connection, view: View, job_id: str, reads: Reads, columns: SealedColumns) -> None:
     """More of a job's context."""
     rows = connection.execute(
         SQL.load_context, {"job": job_id, "keys": list(reads.keys), "namespaces": list(reads.namespaces)}
     )
-    _add_context(view, [_ContextRow(*row) for row in rows.fetchall()])
+    _add_context(view, [_ContextRow(*row) for row in rows.fetchall()], columns)
     _note_reads(view, job_id, reads)

@@ -8,11 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from tork import wire
-from tork.errors import BadData
 from tork.job import JobDefinition
 from tork.task import TaskDefinition
 from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
 from torkd.datastore.postgres.pool import Connection
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import OrderKind, TellNode
@@ -22,15 +22,20 @@ from torkd.hooks.redact import redact_text
 
 SQL = load_statements("batch.sql")
 
+_JOB = {"jobs": "id"}
+"""The column with the id of the job, where it has another name."""
 
-def write(connection: Connection, view: View, published: Collection[Dispatch]) -> dict[str, int]:
+
+def write(
+    connection: Connection, view: View, published: Collection[Dispatch], columns: SealedColumns
+) -> dict[str, int]:
     """Write everything; answers with the versions of jobs that were cancelled without being in the view."""
     view.finish()
     cancelled = _cancel(connection, view)
     if view.new_jobs:
-        _insert_jobs(connection, view)
+        _insert_jobs(connection, view, columns)
     if view.stored_items:
-        _insert_items(connection, view)
+        _insert_items(connection, view, columns)
     changed = [view.tasks[task_id] for task_id in view.dirty_tasks - view.new_tasks]
     rows: dict[str, list[Any]] = {
         "jobs": [view.jobs[job_id] for job_id in view.dirty_jobs - view.new_jobs],
@@ -40,19 +45,13 @@ def write(connection: Connection, view: View, published: Collection[Dispatch]) -
             {"job_id": job_id, "key": f"tasks.{var}", "namespace": "tasks", "value": value}
             for (job_id, var), value in view.results.items()
         ],
-        "sent": [{"task_id": task.id, "dispatch": task.dispatch} for task in view.sent_rows()],
-        "published": list(published),
     }
-    if any(rows.values()):
-        connection.execute(SQL.write, {name: _encode(values) for name, values in rows.items()}, prepare=True)
+    sent = [{"task_id": task.id, "dispatch": task.dispatch} for task in view.sent_rows()]
+    if sent or published or any(rows.values()):
+        documents = {name: columns.rows_text(values, job=_JOB.get(name, "job_id")) for name, values in rows.items()}
+        documents |= {"sent": wire.encode_text(sent), "published": wire.encode_text(list(published))}
+        connection.execute(SQL.write, documents, prepare=True)
     return cancelled
-
-
-def _encode(rows: Any) -> str:
-    try:
-        return wire.encode_text(rows)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BadData(f"a value can't be stored: {error}") from error
 
 
 def _by_order(view: View) -> Any:
@@ -79,21 +78,25 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
     return versions
 
 
-def _insert_jobs(connection: Connection, view: View) -> None:
+def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> None:
     jobs = [view.jobs[job_id] for job_id in view.new_jobs]
-    connection.execute(SQL.insert_jobs, {"rows": _encode(jobs)})
+    connection.execute(SQL.insert_jobs, {"rows": columns.rows_text(jobs, job="id")})
     details: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     context: list[dict[str, str]] = []
+    secrets = _secrets_at_hand(view)
     for job in jobs:
         definition = view.definitions[job.id]
         details.append(
             {
                 "job_id": job.id,
                 # Without secrets: else a search could confirm a guessed one.
-                "searched": redact_text(f"{definition.name} {definition.description}", _secrets_at_hand(view)),
+                "searched": redact_text(f"{definition.name} {definition.description}", secrets),
                 "description": definition.description,
-                "tags": definition.tags,
+                # SQL looks into tags, so they can't be sealed.
+                "tags": [redact_text(tag, secrets) for tag in definition.tags]
+                if columns.is_sealing
+                else definition.tags,
                 "output": definition.output,
                 "webhooks": definition.webhooks or None,
             }
@@ -104,10 +107,10 @@ def _insert_jobs(connection: Connection, view: View) -> None:
                 {"job_id": job.id, "key": f"{namespace}.{name}", "namespace": namespace, "value": value}
                 for name, value in values.items()
             )
-    connection.execute(SQL.insert_details, {"rows": _encode(details)})
-    connection.execute(SQL.insert_steps, {"rows": _encode(steps)})
+    connection.execute(SQL.insert_details, {"rows": columns.rows_text(details)})
+    connection.execute(SQL.insert_steps, {"rows": columns.rows_text(steps)})
     if context:
-        connection.execute(SQL.put_context, {"rows": _encode(context)})
+        connection.execute(SQL.put_context, {"rows": columns.rows_text(context)})
 
 
 def _secrets_at_hand(view: View) -> list[str]:
@@ -134,7 +137,7 @@ def _step_row(job_id: str, position: int, spec: TaskDefinition | str, reads: Rea
     }
 
 
-def _insert_items(connection: Connection, view: View) -> None:
+def _insert_items(connection: Connection, view: View, columns: SealedColumns) -> None:
     rows = [
         {
             "task_id": stored.task_id,
@@ -145,4 +148,4 @@ def _insert_items(connection: Connection, view: View) -> None:
         for stored in view.stored_items
         for block, start in enumerate(range(0, len(stored.items), ITEM_BLOCK))
     ]
-    connection.execute(SQL.insert_items, {"rows": _encode(rows)})
+    connection.execute(SQL.insert_items, {"rows": columns.rows_text(rows)})

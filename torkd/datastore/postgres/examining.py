@@ -32,10 +32,13 @@ class Examination(Querying):
             now=now["now"],
             is_busy=now["is_busy"],
             heartbeats_until=moment(now["heartbeats_until"]),
-            stalled_jobs=[_stalled_job(row) for row in found["stalled_jobs"]],
+            stalled_jobs=[_stalled_job(self._columns.open_row(row, row["id"])) for row in found["stalled_jobs"]],
             stalled_tasks=[
                 *(_stalled_parent(row) for row in found["stalled_parents"]),
-                *(_stalled_subjob(row) for row in found["stalled_subjobs"]),
+                *(
+                    _stalled_subjob(self._columns.open_row(row, row["subjob_id"] or ""))
+                    for row in found["stalled_subjobs"]
+                ),
             ],
             silent_runs=[_silent_run(row) for row in found["silent_runs"]],
             late_retries=[RetryDue(task_id=row["id"], **_job_of(row)) for row in found["late_retries"]],

@@ -35,14 +35,18 @@ class JobReading(Querying):
                 raise NotFound("job not found")
             steps = cursor.execute(_SQL.get_steps, asked | {"task_count": row["task_count"]}).fetchall()
             values = cursor.execute(_SQL.get_context, asked).fetchall()
-            return read_full_job(row, steps, values, _execution(cursor, asked["job_id"], execution))
+            tasks = self._execution(cursor, asked["job_id"], execution)
+        for stored in (*steps, *values):
+            column = "spec" if "spec" in stored else "value"
+            stored[column] = self._columns.open(row["id"], stored[column])
+        return read_full_job(self._columns.open_row(row, row["id"]), steps, values, tasks)
 
     def get_summary(self, job_id: str) -> JobSummary:
         with self._cursor() as cursor:
             rows = _summaries(cursor, [bindable(job_id)])
         if not rows:
             raise NotFound("job not found")
-        return read_summary(rows[0])
+        return self._summary(rows[0])
 
     def list_jobs(self, query: JobQuery, *, page: int, size: int) -> Page[JobSummary]:
         with self._cursor() as cursor:
@@ -53,11 +57,11 @@ class JobReading(Querying):
             ids = [row["id"] for row in cursor.execute(search.find(), search.values | place)]
             counted = cursor.execute(search.count(), search.values | {"limit": COUNT_LIMIT}).fetchall()[0]["total"]
             rows = _summaries(cursor, ids) if ids else []
-        return page_of([read_summary(row) for row in rows], page=page, size=size, counted=counted)
+        return page_of([self._summary(row) for row in rows], page=page, size=size, counted=counted)
 
     def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
         with self._cursor() as cursor:
-            return [read_summary(row) for row in _summaries(cursor, list(job_ids))]
+            return [self._summary(row) for row in _summaries(cursor, list(job_ids))]
 
     def job_changes(self, job_id: str, after: int) -> JobChanges:
         """At most about `CHANGED_AT_ONCE` tasks. With `more`, `version` is how far this answer reaches."""
@@ -73,8 +77,8 @@ class JobReading(Querying):
         return JobChanges(
             # Never beyond the job as it was read: tasks read after it may have changed together with it once more.
             version=min(version, changed[-1]["version"]) if more else version,
-            job=read_summary(rows[0]),
-            tasks=[read_task_summary(task) for task in changed],
+            job=self._summary(rows[0]),
+            tasks=[read_task_summary(self._columns.open_row(task, job_id)) for task in changed],
             more=more,
         )
 
@@ -93,17 +97,19 @@ class JobReading(Querying):
             for row in cursor.execute(_SQL.get_secrets, {"job_ids": [bindable(job_id) for job_id in job_ids]}):
                 secrets = found.setdefault(row["job_id"], {})
                 name = row["name"] if row["name"] not in secrets else f"{row['owner_id']}.{row['name']}"
-                secrets[name] = row["value"]
+                secrets[name] = self._columns.open(row["owner_id"], row["value"])
         return found
+
+    def _summary(self, row: Row) -> JobSummary:
+        return read_summary(self._columns.open_row(row, row["id"]))
+
+    def _execution(self, cursor: psycopg.Cursor[Row], job_id: str, page: ExecutionPage | None) -> list[Task]:
+        if page is not None and page.size <= 0:
+            return []
+        size, offset = (None, 0) if page is None else (page.size, offset_of(page.number, page.size))
+        rows = cursor.execute(_TASKS_SQL.get_execution, {"job_id": job_id, "size": size, "offset": offset})
+        return [read_task(self._columns.open_row(row, job_id)) for row in rows]
 
 
 def _summaries(cursor: psycopg.Cursor[Row], job_ids: list[str]) -> list[Row]:
     return cursor.execute(_SQL.get_summaries, {"job_ids": job_ids}).fetchall()
-
-
-def _execution(cursor: psycopg.Cursor[Row], job_id: str, page: ExecutionPage | None) -> list[Task]:
-    if page is not None and page.size <= 0:
-        return []
-    size, offset = (None, 0) if page is None else (page.size, offset_of(page.number, page.size))
-    rows = cursor.execute(_TASKS_SQL.get_execution, {"job_id": job_id, "size": size, "offset": offset})
-    return [read_task(row) for row in rows]

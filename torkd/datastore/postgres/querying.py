@@ -11,6 +11,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from tork.wire import as_utc
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 
 Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 """Lends a connection for the length of a block, and turns the driver's errors into ours."""
@@ -20,8 +21,9 @@ Row = DictRow
 class Querying:
     """A part of reading. All statements of one answer run on one connection."""
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, columns: SealedColumns | None = None) -> None:
         self._connect = connect
+        self._columns = columns or SealedColumns()
 
     @contextmanager
     def _cursor(self) -> Iterator[psycopg.Cursor[Row]]:

@@ -25,4 +25,4 @@ class TaskReading(Querying):
             row = cursor.execute(statement, {"task_id": bindable(task_id)}).fetchone()
         if row is None:
             raise NotFound("task not found")
-        return row
+        return self._columns.open_row(row, row["job_id"])

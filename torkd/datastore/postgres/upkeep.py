@@ -16,6 +16,7 @@ from tork.task import DEFAULT_QUEUE, TaskDefinition
 from tork.wire import StoredDecoder
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.postgres.pool import Connection, Pool
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Dispatch
 from torkd.engine.events import ChildrenDue, EngineEvent, RetryDue, RunLost
@@ -31,8 +32,9 @@ _decode_task = StoredDecoder(TaskDefinition).decode
 class PostgresUpkeep:
     """The half of the datastore that keeps the engine going."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, columns: SealedColumns) -> None:
         self._pool = pool
+        self._sealed = columns
 
     def record_heartbeats(self, heartbeats: Sequence[Heartbeat], *, gap_seconds: float, drained: bool = True) -> None:
         """Renew the leases and nodes that spoke, and note that all were read, if so; a gap longer than that counts."""
@@ -117,7 +119,7 @@ class PostgresUpkeep:
         with self._pool.connection() as connection:
             rows = connection.execute(SQL.leftovers, {"age": older_than_seconds, "limit": limit}).fetchall()
             claimed = [Dispatch(task_id=task_id, dispatch=dispatch) for task_id, dispatch in rows]
-            yield _bodies(connection, claimed)
+            yield _bodies(connection, claimed, self._sealed)
             if claimed:
                 connection.execute(BATCH_SQL.delete_outbox, {"published": wire.encode_text(claimed)})
 
@@ -129,7 +131,7 @@ class PostgresUpkeep:
     def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
         """The messages of these hand-outs, without those that are not current any more."""
         with self._pool.connection() as connection:
-            return _bodies(connection, dispatches)
+            return _bodies(connection, dispatches, self._sealed)
 
     def epoch(self) -> str:
         """The name of the broker's present life."""
@@ -216,7 +218,7 @@ def _arrays(dispatches: Collection[Dispatch]) -> dict[str, list[Any]]:
     return {"tasks": [sent.task_id for sent in dispatches], "dispatches": [sent.dispatch for sent in dispatches]}
 
 
-def _bodies(connection: Connection, dispatches: Collection[Dispatch]) -> list[RunTask]:
+def _bodies(connection: Connection, dispatches: Collection[Dispatch], columns: SealedColumns) -> list[RunTask]:
     if not dispatches:
         return []
     rows = connection.execute(SQL.bodies, _arrays(dispatches)).fetchall()
@@ -228,8 +230,8 @@ def _bodies(connection: Connection, dispatches: Collection[Dispatch]) -> list[Ru
             dispatch=row[3],
             queue=row[4] or DEFAULT_QUEUE,
             priority=row[5],
-            definition=_decode_task(row[6]),
-            mask=row[7] or [],
+            definition=_decode_task(columns.open(row[1], row[6])),
+            mask=[columns.open(job_id, secret) for job_id, secret in row[7] or ()],
         )
         for row in rows
     ]

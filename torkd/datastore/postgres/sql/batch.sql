@@ -100,14 +100,14 @@ WHERE job_id = %(job)s AND (key = ANY(%(keys)s) OR namespace = ANY(%(namespaces)
 
 -- name: load_waiting
 -- Children that may be released, as JSON, with what they are.
-SELECT to_json(r)::text FROM (
+SELECT to_json(r)::text, t.spec, t.scope
+FROM unnest(%(parents)s::text[], %(first)s::int[], %(end)s::int[]) AS w (parent_id, first, "end")
+JOIN tasks t ON t.parent_id = w.parent_id AND t.item_index >= w.first AND t.item_index < w."end" AND t.state = 'CREATED'
+CROSS JOIN LATERAL (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.subjob_id, t.version, t.scope::json AS scope, t.spec::json AS spec
-    FROM unnest(%(parents)s::text[], %(first)s::int[], %(end)s::int[]) AS w (parent_id, first, "end")
-    JOIN tasks t ON t.parent_id = w.parent_id AND t.item_index >= w.first AND t.item_index < w."end" AND t.state = 'CREATED'
-) r;
+           t.subjob_id, t.version) r;
 
 -- name: load_specs
 SELECT id, spec, scope FROM tasks WHERE id = ANY(%(tasks)s);

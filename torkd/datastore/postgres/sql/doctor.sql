@@ -31,7 +31,7 @@ ORDER BY t.id LIMIT %(limit)s;
 
 -- name: stalled_subjobs
 -- Tasks whose sub-job has ended without them, or is not there.
-SELECT t.id, t.job_id, t.root_id, j.version, s.state, s.result, s.error
+SELECT t.id, t.job_id, t.root_id, j.version, t.subjob_id, s.state, s.result, s.error
 FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.state = 'RUNNING' AND t.kind = 'subjob'
     LEFT JOIN jobs s ON s.id = t.subjob_id
 WHERE j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
