@@ -99,7 +99,7 @@ def test_nothing_that_was_confirmed_is_lost_when_rabbitmq_is_killed_while_messag
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1"):
         broker.check_health()
     wait_until(lambda: not _publishes(broker))
-    own_virtual_host.server.launch()
+    own_virtual_host.server.launch_again()
 
     before = len(traffic.acknowledged)
     wait_until(lambda: len(traffic.acknowledged) > before + 100)
@@ -145,7 +145,7 @@ def test_after_its_data_was_wiped_the_mark_is_gone_and_everything_goes_on(
     waiting = threading.Thread(target=lambda: received.append(slot.receive(60)))
     server.kill()
     server.wipe()
-    server.launch()
+    server.launch_again()
     server.make_virtual_host(own_virtual_host.name)
     wait_until(lambda: _is_healthy(broker))
     assert not broker.has_epoch("e1")
