@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.runs import RecordedRun
 from tork.task import TaskDefinition
-from torkd.runtime import process
 from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.shell import ShellOptions, ShellRuntime
+from torkd.runtime.survivors import signal_holders_of
 
 
 def test_scripts_are_written_and_processes_started_one_at_a_time(
@@ -44,13 +44,11 @@ def test_no_process_is_being_started_when_what_a_script_left_is_looked_for(
 ) -> None:
     """Another task's process has this one's lifeline open until it runs its program, and would be killed with the rest."""
     guarded: list[bool] = []
-    really_signal = process.signal_holders_of
-
     def watched_signal(*args: Any, **options: Any) -> None:
         guarded.append(NO_SCRIPT_IS_OPEN.locked())
-        really_signal(*args, **options)
+        signal_holders_of(*args, **options)
 
-    monkeypatch.setattr(process, "signal_holders_of", watched_signal)
+    monkeypatch.setattr("torkd.runtime.process.signal_holders_of", watched_signal)
     runtime = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
     runtime.run(RecordedRun(TaskDefinition(run="setsid sleep 60 & true")).run)
     runtime.close()
