@@ -23,8 +23,7 @@ from torkd.runtime.survivors import signal_holders_of
 
 NO_SCRIPT_IS_OPEN = threading.Lock()
 """Held while a script is written and while a process is started. A process that starts while a script is open for writing
-has it open too for a moment, and running a file that somebody has open for writing fails: "text file busy". The same goes for
-lifelines: whoever looks for their holders must not find a process that is just being started for another task."""
+has it open too for a moment, and running a file that somebody has open for writing fails: "text file busy"."""
 READ_SIZE = 64 * 1024
 TAIL_SIZE = 16 * 1024
 """How much of the end of the output is kept for the failure's text."""
@@ -89,7 +88,7 @@ class TaskProcess:
             self._clean_up(watch, sink)
         except BaseException:
             self._kill_group()
-            _signal_holders(self._lifeline, signal.SIGKILL)
+            signal_holders_of(self._lifeline, signal.SIGKILL)
             raise
         finally:
             code = self._process.wait()
@@ -118,7 +117,7 @@ class TaskProcess:
         while watch.anyone_left() and time.monotonic() - started < _LAST_WORDS_SECONDS:
             self._pass_on(watch, watch.wait_for_last_words(_SEARCH_AFTER_SECONDS), sink)
             if time.monotonic() - started > _SEARCH_AFTER_SECONDS:
-                _signal_holders(self._lifeline, signal.SIGKILL)
+                signal_holders_of(self._lifeline, signal.SIGKILL)
         os.set_blocking(self._output, False)
         for _ in range(_MAX_LAST_READS):
             if watch.has_output_ended:
@@ -273,13 +272,7 @@ class _Watch:
             self.kill_at = time.monotonic() + self._grace_seconds
             _signal_group(self._pid, signal.SIGTERM)
             _signal_group(self._pid, signal.SIGCONT)  # a stopped process could not even end
-            _signal_holders(self._fds.lifeline, signal.SIGTERM, outside_group=self._pid)  # timeout(1) makes a group
-
-
-def _signal_holders(lifeline: int, number: signal.Signals, *, outside_group: int | None = None) -> None:
-    """Whoever holds it now has it from the script: until it runs its program, a new process of another slot holds it too."""
-    with NO_SCRIPT_IS_OPEN:
-        signal_holders_of(lifeline, number, outside_group=outside_group)
+            signal_holders_of(self._fds.lifeline, signal.SIGTERM, outside_group=self._pid)  # timeout(1) makes a group
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

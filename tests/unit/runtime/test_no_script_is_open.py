@@ -11,7 +11,6 @@ from tests.support.runs import RecordedRun
 from tork.task import TaskDefinition
 from torkd.runtime.process import NO_SCRIPT_IS_OPEN
 from torkd.runtime.shell import ShellOptions, ShellRuntime
-from torkd.runtime.survivors import signal_holders_of
 
 
 def test_scripts_are_written_and_processes_started_one_at_a_time(
@@ -37,20 +36,3 @@ def test_scripts_are_written_and_processes_started_one_at_a_time(
     monkeypatch.undo()
     runtime.close()
     assert guarded == {"write": True, "start": True}
-
-
-def test_no_process_is_being_started_when_what_a_script_left_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another task's process has this one's lifeline open until it runs its program, and would be killed with the rest."""
-    guarded: list[bool] = []
-    def watched_signal(*args: Any, **options: Any) -> None:
-        guarded.append(NO_SCRIPT_IS_OPEN.locked())
-        signal_holders_of(*args, **options)
-
-    monkeypatch.setattr("torkd.runtime.process.signal_holders_of", watched_signal)
-    runtime = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
-    runtime.run(RecordedRun(TaskDefinition(run="setsid sleep 60 & true")).run)
-    runtime.close()
-    assert guarded
-    assert all(guarded)
