@@ -44,13 +44,15 @@ def test_no_process_is_being_started_when_what_a_script_left_is_looked_for(
 ) -> None:
     """Another task's process has this one's lifeline open until it runs its program, and would be killed with the rest."""
     guarded: list[bool] = []
+
     def watched_signal(*args: Any, **options: Any) -> None:
         guarded.append(NO_SCRIPT_IS_OPEN.locked())
         signal_holders_of(*args, **options)
 
     monkeypatch.setattr("torkd.runtime.process.signal_holders_of", watched_signal)
     runtime = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
-    runtime.run(RecordedRun(TaskDefinition(run="setsid sleep 60 & true")).run)
+    script = "setsid sh -c 'touch out; sleep 60' & while [ ! -e out ]; do sleep 0.01; done"
+    runtime.run(RecordedRun(TaskDefinition(run=script)).run)
     runtime.close()
     assert guarded
     assert all(guarded)
