@@ -10,9 +10,11 @@ from torkd.api.streams import sse
 from torkd.api.streams.feed import Told
 from torkd.datastore.protocol import LogState, Reading
 
-_PARTS_AT_ONCE = 200
-MISSING_PARTS_SECONDS = 5.0
-"""How long an ended task's announced parts are waited for, from the last one that came."""
+_PARTS_AT_ONCE = 50
+"""They may be large: whoever follows sees the first before the last is read."""
+MISSING_PARTS_SECONDS = 25.0
+"""How long an ended task's announced parts are waited for, from the last one that came: longer than RabbitMQ takes to notice that
+the coordinator that was storing them hangs."""
 
 
 class LogFeed:
