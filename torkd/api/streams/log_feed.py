@@ -67,8 +67,8 @@ class LogFeed:
             self._seq = position.seq
             self._missing_since = None
         if len(positions) == _PARTS_AT_ONCE:
-            return Told(data=b"".join(data), again_in=0)
-        return self._at_the_end(state, data)
+            return Told(data=b"".join(data), again_in=0, is_worth_it=True)
+        return self._at_the_end(state, data, has_news=bool(positions))
 
     def job_touched(self, job_id: str, version: int) -> bool:
         return True
@@ -88,10 +88,10 @@ class LogFeed:
             return 0
         return self._reading.log_place(run_id, int(number), **self._owner)
 
-    def _at_the_end(self, state: LogState, data: list[bytes]) -> Told:
+    def _at_the_end(self, state: LogState, data: list[bytes], *, has_news: bool) -> Told:
         if not state.ended:
             self._missing_since = None
-            return Told(data=b"".join(data))
+            return Told(data=b"".join(data), is_worth_it=has_news)
         if not state.complete:
             self._missing_since = self._missing_since or self._clock()
             left = self._missing_since + MISSING_PARTS_SECONDS - self._clock()
