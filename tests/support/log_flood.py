@@ -46,7 +46,7 @@ def flood(lines: int, gate: Gate, *, pause: float = 0.0, pause_every: int = 1000
 
 
 class LineCheck:
-    """Whether text that comes in pieces is the lines of a flood, each once and in order. Raises `AssertionError` at the first that is not."""
+    """Text in pieces that has to be the lines of a flood, each once and in order: `AssertionError` at the first that is not."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -80,7 +80,7 @@ class Follower:
     check: LineCheck = field(default_factory=LineCheck)
     delays: list[float] = field(default_factory=list)
     """Of the oldest and the newest line of each piece it wrote, in seconds since they were printed."""
-    error: BaseException | None = None
+    error: Exception | None = None
 
     def run(self) -> None:
         """Follow until the end."""
@@ -112,7 +112,7 @@ def following(daemon: Daemon, job_id: str) -> Iterator[Follower]:
     def run() -> None:
         try:
             follower.run()
-        except BaseException as error:
+        except (AssertionError, OSError, ValueError) as error:
             follower.error = error
 
     thread = threading.Thread(target=run, daemon=True)
