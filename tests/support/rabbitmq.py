@@ -89,10 +89,10 @@ class RabbitMQServer:
             return False
         return True
 
-    def launch(self) -> None:
-        """Start it, the first time or again; returns when it is ready."""
-        _STARTED.append(
-            start_server(self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment())
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it, the first time or again; returns when it is ready. Its starter has to keep the answer while it runs."""
+        return start_server(
+            self.base, [str(PROGRAMS / "rabbitmq-server")], ready=self.is_ready, env=self._environment()
         )
 
     def kill(self) -> None:
@@ -101,6 +101,10 @@ class RabbitMQServer:
         for one in [*process.children(recursive=True), process]:
             one.kill()
         self._wait_for_end(process)
+
+    def launch_again(self) -> None:
+        """Start it for the rest of the run."""
+        _STARTED.append(self.launch())
 
     def settle(self) -> None:
         """Have it write down which queues there are, which it does within two seconds by itself: a kill could lose them."""
