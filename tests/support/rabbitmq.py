@@ -171,6 +171,10 @@ class RabbitMQServer:
             check=False,
         )
 
+    def processes(self) -> list[psutil.Process]:
+        """The server's."""
+        return [self._process()]
+
     def _process(self) -> psutil.Process:
         return psutil.Process(int((self.base / PID_FILE).read_text()))
 
