@@ -129,6 +129,11 @@ def warning(text: str) -> None:
     _write(f"{_painted('warning:', '33')} {_safe(text)}")
 
 
+def log_is_incomplete() -> None:
+    """The server does not have all that a task has printed."""
+    warning("not all of the log has come: some of what was printed was lost on its way to the database")
+
+
 def error(text: str) -> None:
     """Why the command ends without success."""
     _write(f"{_painted('error:', '31')} {_safe(text)}")

@@ -207,6 +207,7 @@ class Watch:
                 f"/jobs/{job_id}",
                 patience,
                 is_active=lambda: self._api.job_summary(job_id, patience=patience).state.is_active,
+                on_incomplete=diagnostics.log_is_incomplete,
                 seen=self._seen.get(job_id),
             )
             for part in parts:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from torkd.broker.rabbitmq.broker import RabbitMQBroker
-
 from torkd.coordinator import due
 from torkd.coordinator.apply import Publisher
 from torkd.coordinator.loop import BatchLoop

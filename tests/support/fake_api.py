@@ -57,6 +57,8 @@ class FakeApi:
         self.changed = threading.Condition(threading.RLock())
         self.jobs: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, list[dict[str, Any]]] = {}
+        self.log_end: dict[str, Any] = {}
+        """What the end of a log says beside the state."""
         self.versions: dict[str, int] = {}
         self.task_events: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.requests: list[Recorded] = []
@@ -138,13 +140,15 @@ class FakeApi:
             self.task_events[job_id].append((self.versions[job_id], task))
             self.changed.notify_all()
 
-    def log(self, job_id: str, contents: str, *, task_id: str = "t1", created_at: str = STARTED_AT) -> None:
+    def log(
+        self, job_id: str, contents: str, *, task_id: str = "t1", created_at: str = STARTED_AT, **more: Any
+    ) -> None:
         """A task prints."""
         with self.changed:
             parts = self.logs[job_id]
             number = 1 + sum(part["taskId"] == task_id for part in parts)
             part = {"id": f"p{len(parts) + 1}", "number": number, "taskId": task_id, "contents": contents}
-            parts.append({**part, "createdAt": created_at, "run": "r1"})
+            parts.append({**part, "createdAt": created_at, "run": "r1", **more})
             self.changed.notify_all()
 
     def fail(self, path: str, action: str, **more: Any) -> None:
@@ -362,7 +366,7 @@ class _Handler(BaseHTTPRequestHandler):
             if is_log:
                 parts = self.api.logs[job_id]
                 fresh = [(index, "log", part) for index, part in enumerate(parts, 1) if index > position]
-                end = (len(parts), "end", {"state": self.api.jobs[job_id]["state"]})
+                end = (len(parts), "end", {"state": self.api.jobs[job_id]["state"], **self.api.log_end})
                 return [*fresh, end] if ended else fresh
             version = self.api.versions[job_id]
             tasks = [(number, "task", task) for number, task in self.api.task_events[job_id] if number > position]

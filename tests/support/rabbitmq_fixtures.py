@@ -85,7 +85,7 @@ def own_virtual_host(own_rabbitmq_server: RabbitMQServer) -> Iterator[VirtualHos
     yield VirtualHost(own_rabbitmq_server, name)
     own_rabbitmq_server.thaw()
     if not own_rabbitmq_server.is_ready():
-        own_rabbitmq_server.launch()
+        own_rabbitmq_server.launch_again()
     own_rabbitmq_server.remove_virtual_host(name)
 
 

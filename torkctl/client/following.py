@@ -33,6 +33,10 @@ _RESTART_GRACE_SECONDS = 30.0
 """A restart is carried out after it was accepted; for this long an unchanged job is taken for not restarted yet."""
 
 
+class _LogEnd(msgspec.Struct):
+    incomplete: bool = False
+
+
 @dataclass
 class SeenParts:
     """Which log parts were yielded, in little memory: numbers count from 1 in each run of a task."""
@@ -163,11 +167,18 @@ class _JobFollower:
 
 
 def follow_log(
-    api: Api, path: str, patience: Patience, *, is_active: Callable[[], bool], seen: SeenParts | None = None
+    api: Api,
+    path: str,
+    patience: Patience,
+    *,
+    is_active: Callable[[], bool],
+    on_incomplete: Callable[[], None] = lambda: None,
+    seen: SeenParts | None = None,
 ) -> Iterator[TaskLogPart]:
     """Every part of the log of `/jobs/{id}` or `/tasks/{id}` that is not in `seen`, until its last one.
 
-    `is_active` tells whether more is to come; it is asked only where the server has no log stream.
+    `is_active` tells whether more is to come; it is asked only where the server has no log stream. `on_incomplete` is called
+    at the end when the server says that parts were lost.
     """
     seen = seen or SeenParts()
     cursor = ""
@@ -178,6 +189,8 @@ def follow_log(
                 for event in events:
                     patience.settled()
                     if event.kind == "end":
+                        if _decoded(event, _LogEnd).incomplete:
+                            on_incomplete()
                         return
                     if event.kind == "log":
                         part = _decoded(event, TaskLogPart)

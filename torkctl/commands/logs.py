@@ -11,6 +11,7 @@ import typer
 
 from tork.durations import parse_duration
 from tork.errors import DurationError, NotFound, TorkError
+from torkctl import diagnostics
 from torkctl.diagnostics import ExitCode
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
@@ -149,7 +150,14 @@ class _Source:
             return
         seen = self.seen.get(self.found.id)
         is_active = lambda: _is_active(self.api, self.found)  # noqa: E731 - a word for the line below
-        yield from follow_log(self.api, self.found.path, self.api.patience(), is_active=is_active, seen=seen)
+        yield from follow_log(
+            self.api,
+            self.found.path,
+            self.api.patience(),
+            is_active=is_active,
+            on_incomplete=diagnostics.log_is_incomplete,
+            seen=seen,
+        )
 
     def _follow_all(self) -> Iterator[TaskLogPart]:
         from torkctl.watching import JobLost, JobSeen, LogDone, LogSeen, SubJobSeen, Watch

@@ -1,6 +1,6 @@
 """Log parts as lines: put together where a part ends in the middle of one, named, filtered and stamped.
 
-Invariant: a line is written once, whole, and in the order in which its task printed it.
+Invariant: a line is written once, whole, and in the order in which its task printed it. Where some are missing, a line says so.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from torkctl.settings import OutputFormat
 
 T = TypeVar("T")
 
+ANOTHER_RUN = "[the run above did not finish, and the end of its log may be missing; the task runs again]"
+MISSING_PART, MISSING_PARTS = "[a part of this log is missing here]", "[{} parts of this log are missing here]"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
@@ -33,10 +36,13 @@ class LineAssembler:
     """Makes lines of parts. A part may end within a line, and the next part of the same run goes on with it."""
 
     _open: dict[tuple[str, str], Line] = field(default_factory=dict)
+    _last_numbers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Of each run of a task, which number its last part had."""
 
     def lines(self, part: TaskLogPart) -> list[Line]:
         """The lines that the part completes."""
         run = (part.task_id, part.run)
+        before = self._before(part)
         begun = self._open.pop(run, None)
         texts = part.contents.replace("\r\n", "\n").split("\n")
         lines = [Line(task_id=part.task_id, text=text, at=part.created_at) for text in texts]
@@ -45,7 +51,21 @@ class LineAssembler:
         unfinished = lines.pop()
         if unfinished.text:
             self._open[run] = unfinished
-        return lines
+        return before + lines
+
+    def _before(self, part: TaskLogPart) -> list[Line]:
+        """What is to be said before the part, when it does not go on where the one before it ended."""
+        if not part.run or part.number < 1:
+            return []
+        runs = self._last_numbers.setdefault(part.task_id, {})
+        is_another = bool(runs) and part.run not in runs
+        missing = part.number - runs.get(part.run, 0) - 1
+        runs[part.run] = max(part.number, runs.get(part.run, 0))
+        notices = [ANOTHER_RUN] if is_another else []
+        if missing > 0:
+            notices.append(MISSING_PART if missing == 1 else MISSING_PARTS.format(missing))
+        said = [Line(task_id=part.task_id, text=text, at=part.created_at) for text in notices]
+        return self.rest(of_tasks=lambda task_id: task_id == part.task_id) + said if said else []
 
     @property
     def begun(self) -> list[Line]:

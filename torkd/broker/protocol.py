@@ -99,7 +99,7 @@ class Broker(Protocol):
     """A message broker."""
 
     def open(self) -> None:
-        """Connect. Called once, after any fork."""
+        """Connect. Called after any fork, and again only if it raised `BrokerUnavailable`: then it has left nothing behind."""
 
     def close(self) -> None:
         """Disconnect. Consumers still open are closed; everything unacknowledged goes back."""

@@ -22,7 +22,7 @@ from torkd.coordinator.apply import Publisher
 from torkd.coordinator.due import DueLoop
 from torkd.coordinator.handle import Handled, fold, handle
 from torkd.coordinator.heartbeats import HeartbeatLoop
-from torkd.coordinator.logs import LogLoop
+from torkd.coordinator.logs import PARTS_IN_HAND, LogLoop
 from torkd.coordinator.loop import BatchLoop, children_due
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
@@ -113,8 +113,10 @@ class Coordinator:
         """Of logs, and of what each batch loop reads: all or none."""
         readers: list[EventConsumer] = []
         with ExitStack() as opened:
-            for queues in [[LOGS], *[TASK_EVENT_QUEUES] * loops]:
-                readers.append(self._broker.consume_events(queues))
+            readers.append(self._broker.consume_events([LOGS], most_in_hand=PARTS_IN_HAND))
+            opened.callback(readers[-1].close)
+            for _ in range(loops):
+                readers.append(self._broker.consume_events(TASK_EVENT_QUEUES))
                 opened.callback(readers[-1].close)
             opened.pop_all()
         return readers

@@ -1,7 +1,8 @@
 """Storing what tasks print. A part that fails never fails a job, and a database that is away loses none.
 
 Parts are stored in the order in which they came: what can't be stored now stays in hand and is tried again before more is
-read.
+read. RabbitMQ gives them to one coordinator at a time; one whose database stays away makes room for another, which begins with
+what was in hand.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from collections.abc import Sequence
 from tork.errors import TorkError, Unavailable
 from torkd.broker.messages import LiveChanges, LogPrinted, LogTouched
 from torkd.broker.protocol import Broker, EventConsumer, EventDelivery
+from torkd.broker.queues import LOGS
 from torkd.datastore.protocol import Datastore
 
 log = logging.getLogger(__name__)
 
-PARTS_AT_ONCE = 200
+PARTS_AT_ONCE = 64
+PARTS_IN_HAND = 2 * PARTS_AT_ONCE
+"""They may be large, so no more than the next batch comes ahead of being asked for."""
 RETRY_SECONDS = 0.5
+MAX_FAILURES = 4
+"""So many tries in a row, and another coordinator may have better luck."""
 
 
 class LogLoop:
@@ -28,14 +34,17 @@ class LogLoop:
     def __init__(self, datastore: Datastore, broker: Broker, consumer: EventConsumer) -> None:
         self._datastore = datastore
         self._broker = broker
-        self._consumer = consumer
+        self._consumer: EventConsumer | None = consumer
+        """None while others have their turn."""
+        self._failures = 0
         self._in_hand: Sequence[EventDelivery] = []
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End `run` after the batch in hand."""
         self._stopping.set()
-        self._consumer.wake()
+        if (consumer := self._consumer) is not None:
+            consumer.wake()
 
     def run(self) -> None:
         """Store until stopped."""
@@ -60,23 +69,41 @@ class LogLoop:
 
     def close(self) -> None:
         """Read no more; what is in hand goes back."""
-        self._consumer.close()
+        if (consumer := self._consumer) is not None:
+            consumer.close()
 
     def _round(self, timeout: float) -> bool:
         """Store what is there; whether there was any."""
-        self._in_hand = self._in_hand or self._consumer.receive(PARTS_AT_ONCE, timeout)
+        consumer = self._reader()
+        self._in_hand = self._in_hand or consumer.receive(PARTS_AT_ONCE, timeout)
         parts = [delivery.message for delivery in self._in_hand if isinstance(delivery.message, LogPrinted)]
         if parts:
             self._store(parts)
         done, self._in_hand = self._in_hand, []
-        self._consumer.ack(done)
+        consumer.ack(done)
         self._tell(parts)
         return bool(done)
+
+    def _reader(self) -> EventConsumer:
+        if self._consumer is None:
+            self._datastore.check_health()
+            self._consumer = self._broker.consume_events([LOGS], most_in_hand=PARTS_IN_HAND)
+        return self._consumer
+
+    def _step_aside(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        self._in_hand, self._failures = [], 0
+        if consumer is not None:
+            consumer.close()
 
     def _store(self, parts: list[LogPrinted]) -> None:
         try:
             self._datastore.add_log_parts(parts)
+            self._failures = 0
         except (Unavailable, OSError, MemoryError):
+            self._failures += 1
+            if self._failures >= MAX_FAILURES:
+                self._step_aside()
             raise
         except Exception:
             # Trying again can't help, and what comes after must not wait for it.

@@ -293,7 +293,7 @@ class Datastore(Reading, Upkeep, Examining, Protocol):
     """A datastore."""
 
     def open(self) -> None:
-        """Connect. Called once, after any fork."""
+        """Connect. Called after any fork, and again only if it raised `DatastoreUnavailable`: then it has left nothing behind."""
 
     def close(self) -> None:
         """Disconnect."""

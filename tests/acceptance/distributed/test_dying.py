@@ -13,7 +13,7 @@ from tests.support.cluster import TWO_TASKS, TWO_TASKS_RESULT, Cluster
 from tests.support.gates import Gate
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 
 JOBS = 500
 NO_OPS = {"name": "no-ops", "tasks": [{"name": "first", "run": "true"}, {"name": "second", "run": "true"}]}

@@ -16,7 +16,7 @@ from tests.support.daemon import Daemon
 from tests.support.gates import Gate
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 
 ECHO = 'echo -n "$VALUE" > "$TORK_OUTPUT"'
 EVERY_KIND: dict[str, Any] = {

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.amqp import delete_queue, make_queue, put
 from tests.support.messages import a_claim, a_log_part, a_report, a_task_message
@@ -14,7 +16,8 @@ from tests.support.rabbitmq_fixtures import VirtualHost
 from tests.support.waiting import wait_until
 from tork import wire
 from tork.errors import BrokerUnavailable
-from torkd.broker.messages import MESSAGE_VERSION, RunClaimed, RunEnded
+from torkd.broker.messages import MESSAGE_VERSION, LogPrinted, RunClaimed, RunEnded
+from torkd.broker.protocol import EventDelivery
 from torkd.broker.queues import COMPLETED, DEAD, HEARTBEAT, LOGS, STARTED
 from torkd.broker.rabbitmq import RabbitMQBroker, events, tasks
 
@@ -249,3 +252,28 @@ def test_marks_of_the_past_are_removed_once_another_one_counts(
     names = [row["name"] for row in virtual_host.server.api("GET", f"queues/{virtual_host.name}")]
     assert [name for name in names if name.startswith("tork.epoch.")] == ["tork.epoch.e2"]
     assert not [queue.name for queue in broker.queues() if queue.name.startswith("tork.")]
+
+
+def test_logs_are_read_by_one_at_a_time_so_that_they_stay_in_order(
+    broker: RabbitMQBroker, virtual_host: VirtualHost
+) -> None:
+    with closing(virtual_host.broker()) as other:
+        other.open()
+        first, second = broker.consume_events([LOGS]), other.consume_events([LOGS])
+        broker.publish_events([replace(a_log_part("r"), number=number) for number in range(1, 7)])
+        taken = list(first.receive(2, SOON))
+        assert second.receive(10, NOT_YET) == []
+        first.ack(taken[:1])
+        first.close()
+        rest: list[int] = []
+
+        def has_the_rest() -> bool:
+            rest.extend(_numbers(second.receive(10, NOT_YET)))
+            return len(rest) >= 5
+
+        wait_until(has_the_rest)
+        assert (_numbers(taken), rest) == ([1, 2], [2, 3, 4, 5, 6])
+
+
+def _numbers(deliveries: Iterable[EventDelivery]) -> list[int]:
+    return [part.message.number for part in deliveries if isinstance(part.message, LogPrinted)]

@@ -130,11 +130,11 @@ def test_a_log_stream_tells_every_part_and_the_end(api: Api, path: str) -> None:
 
 def test_a_long_log_comes_in_several_readings(api: Api, showing: Showing) -> None:
     api.reading.put(ended(a_job()))
-    for number in range(1, 451):
+    for number in range(1, 121):
         api.reading.print("j1", "t1", number, "x")
     feed = LogFeed(api.reading, showing, job_id="j1")
     told = [feed.read(), feed.read(), feed.read()]
-    assert [len(events_of(part.data)) for part in told] == [200, 200, 51]
+    assert [len(events_of(part.data)) for part in told] == [50, 50, 21]
     assert [part.again_in for part in told] == [0, 0, None]
     assert told[2].ended
 
@@ -144,14 +144,14 @@ def test_announced_parts_are_waited_for_as_long_as_some_come_but_not_for_ever(ap
     api.reading.put(ended(a_job()))
     api.reading.complete_logs = False
     feed = LogFeed(api.reading, showing, job_id="j1", clock=lambda: now[0])
-    assert feed.read().again_in == 5.0
-    now[0] += 3
+    assert feed.read().again_in == 25.0
+    now[0] += 20
     api.reading.print("j1", "t1", 1, "late")
     told = feed.read()
-    assert (told.again_in, told.ended, len(events_of(told.data))) == (5.0, False, 1)
-    now[0] += 3
-    assert feed.read().again_in == 2.0
-    now[0] += 2
+    assert (told.again_in, told.ended, len(events_of(told.data))) == (25.0, False, 1)
+    now[0] += 20
+    assert feed.read().again_in == 5.0
+    now[0] += 5
     told = feed.read()
     assert told.ended
     assert b": a part of this log is missing" in told.data

@@ -15,7 +15,10 @@ from torkd.broker.rabbitmq.topology import EPOCH_PREFIX, mismatch_sentence, queu
         (DEAD, {}),
         (f"{EPOCH_PREFIX}e1", {}),
         (HEARTBEAT, {"x-message-ttl": 10_000}),
-        (LOGS, {"x-max-length-bytes": 64_000_000, "x-overflow": "reject-publish"}),
+        (
+            LOGS,
+            {"x-max-length-bytes": 16_000_000, "x-overflow": "reject-publish", "x-single-active-consumer": True},
+        ),
     ],
 )
 def test_each_queue_has_the_arguments_of_its_kind(queue: str, arguments: dict[str, object]) -> None:

@@ -13,7 +13,7 @@ from tests.support.messages import a_log_part
 from tests.support.waiting import wait_until
 from tork.errors import BadData, DatastoreUnavailable
 from torkd.broker.memory import MemoryBroker
-from torkd.broker.messages import LiveChanges, LogTouched
+from torkd.broker.messages import LiveChanges, LogPrinted, LogTouched
 from torkd.broker.queues import LOGS
 from torkd.coordinator import logs
 from torkd.coordinator.logs import LogLoop
@@ -70,6 +70,22 @@ def test_parts_that_can_never_be_stored_hold_up_nothing(running: Running, failur
     wait_until(lambda: running.waiting() == 0)
     running.publish(2)
     wait_until(lambda: running.numbers() == [2])
+
+
+def test_a_coordinator_without_a_database_makes_room_for_another_until_it_has_one(running: Running) -> None:
+    running.datastore.failures = [DatastoreUnavailable("away")] * logs.MAX_FAILURES
+    running.datastore.is_away = True
+    running.publish(1, 2)
+    running.thread.start()
+    wait_until(lambda: "check_health" in running.datastore.calls)
+    another = running.broker.consume_events([LOGS])
+    taken = another.receive(10, 10)
+    assert [part.message.number for part in taken if isinstance(part.message, LogPrinted)] == [1, 2]
+    another.ack(taken)
+    another.close()
+    running.datastore.is_away = False
+    running.publish(3)
+    wait_until(lambda: running.numbers() == [3])
 
 
 def test_parts_are_acknowledged_only_when_they_are_stored(running: Running) -> None:

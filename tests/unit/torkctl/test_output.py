@@ -207,6 +207,44 @@ def test_logs_of_many_pages_come_in_their_order(fake_api: FakeApi, torkctl: Tork
     assert torkctl("logs", JOB, "--tail", "7").out.splitlines() == lines[-7:]
 
 
+@pytest.mark.parametrize("follow", [[], ["--follow"]], ids=["", "--follow"])
+def test_what_is_missing_in_a_log_is_told_where_it_is_missing(
+    fake_api: FakeApi, torkctl: Torkctl, follow: list[str]
+) -> None:
+    fake_api.add_job(JOB)
+    for run, number, text in [
+        ("r1", 1, "one\ntw"),
+        ("r1", 3, "ee\n"),
+        ("r1", 6, "si"),
+        ("r2", 1, "one\n"),
+        ("r2", 2, "two"),
+    ]:
+        fake_api.log(JOB, text, run=run, number=number)
+    fake_api.end(JOB)
+    assert torkctl("logs", JOB, *follow).out.splitlines() == [
+        "one",
+        "tw",
+        "[a part of this log is missing here]",
+        "ee",
+        "[2 parts of this log are missing here]",
+        "si",
+        "[the run above did not finish, and the end of its log may be missing; the task runs again]",
+        "one",
+        "two",
+    ]
+
+
+@pytest.mark.parametrize("command", ["logs", "submit"])
+def test_an_end_that_is_missing_is_told(fake_api: FakeApi, torkctl: Torkctl, job_file: str, command: str) -> None:
+    fake_api.log_end = {"incomplete": True}
+    fake_api.on_submit = fake_api.end
+    if command == "logs":
+        fake_api.end(fake_api.add_job(JOB))
+    ran = torkctl("logs", "-f", JOB) if command == "logs" else torkctl("submit", "--follow", job_file)
+    assert ran.code == 0
+    assert "warning: not all of the log has come" in ran.err
+
+
 def test_logs_of_a_task_that_is_not_there_are_4(torkctl: Torkctl, ended_job: str) -> None:
     assert torkctl("logs", ended_job, "--task", "biuld").code == 4
 

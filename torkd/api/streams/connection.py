@@ -14,7 +14,7 @@ from torkd.api.streams.body import Head
 from torkd.api.streams.feed import Feed, Told
 
 LAST_CHUNK = b"0\r\n\r\n"
-_REST_FACTOR = 4.0
+_REST_FACTOR, _SHORT_REST_FACTOR = 4.0, 0.5
 _MAX_REST_SECONDS = 1.0
 
 
@@ -72,12 +72,13 @@ class Connection:
             return not self._closed
 
     def deliver(self, told: Told, *, took: float, now: float) -> None:
-        """What the reader found; `took` is how long it needed: an expensive feed rests longer."""
+        """What the reader found; `took` is how long it needed: an expensive feed rests longer, unless it had much to tell."""
         with self._lock:
             self._reading = False
             if self._closed:
                 return
-            self._rest_until = now + min(took * _REST_FACTOR, _MAX_REST_SECONDS)
+            factor = _SHORT_REST_FACTOR if told.is_worth_it else _REST_FACTOR
+            self._rest_until = now + min(took * factor, _MAX_REST_SECONDS)
             self._append(told)
             if told.again_in == 0:
                 self._rung = True

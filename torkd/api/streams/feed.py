@@ -21,6 +21,8 @@ class Told:
     """Nothing comes after this."""
     again_in: float | None = None
     """Read again after so many seconds, even if nobody rings; 0 when there is more at hand."""
+    is_worth_it: bool = False
+    """Whether the reading cost no more than what it found is worth: the next one need not rest for long."""
     status: int = 200
     """Of an answer that is told in one piece."""
 

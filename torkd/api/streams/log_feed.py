@@ -10,9 +10,11 @@ from torkd.api.streams import sse
 from torkd.api.streams.feed import Told
 from torkd.datastore.protocol import LogState, Reading
 
-_PARTS_AT_ONCE = 200
-MISSING_PARTS_SECONDS = 5.0
-"""How long an ended task's announced parts are waited for, from the last one that came."""
+_PARTS_AT_ONCE = 50
+"""They may be large: whoever follows sees the first before the last is read."""
+MISSING_PARTS_SECONDS = 25.0
+"""How long an ended task's announced parts are waited for, from the last one that came: longer than RabbitMQ takes to notice that
+the coordinator that was storing them hangs."""
 
 
 class LogFeed:
@@ -65,8 +67,8 @@ class LogFeed:
             self._seq = position.seq
             self._missing_since = None
         if len(positions) == _PARTS_AT_ONCE:
-            return Told(data=b"".join(data), again_in=0)
-        return self._at_the_end(state, data)
+            return Told(data=b"".join(data), again_in=0, is_worth_it=True)
+        return self._at_the_end(state, data, has_news=bool(positions))
 
     def job_touched(self, job_id: str, version: int) -> bool:
         return True
@@ -86,10 +88,10 @@ class LogFeed:
             return 0
         return self._reading.log_place(run_id, int(number), **self._owner)
 
-    def _at_the_end(self, state: LogState, data: list[bytes]) -> Told:
+    def _at_the_end(self, state: LogState, data: list[bytes], *, has_news: bool) -> Told:
         if not state.ended:
             self._missing_since = None
-            return Told(data=b"".join(data))
+            return Told(data=b"".join(data), is_worth_it=has_news)
         if not state.complete:
             self._missing_since = self._missing_since or self._clock()
             left = self._missing_since + MISSING_PARTS_SECONDS - self._clock()

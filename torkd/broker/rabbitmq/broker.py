@@ -103,6 +103,7 @@ class RabbitMQBroker:
             self._is_open = False
             consumers, self._consumers = self._consumers, []
             connections = [connection for connection, _ in self._connections.values()]
+            self._connections = {}
         for consumer in consumers:
             consumer.close()
         self._live.close()

@@ -110,7 +110,7 @@ class KeptConnection:
         self.begin_close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout=2 * CLOSE_SECONDS)
-        self._outage.back(self.name)
+        self._outage.forget(self.name)
 
     def _serve(self) -> None:
         while True:
@@ -118,6 +118,8 @@ class KeptConnection:
                 self._loop.start()
                 break
             except Exception as error:  # noqa: BLE001 -- a thread that ends would never connect again
+                if self._closing:
+                    break
                 _LOG.exception("the connection to RabbitMQ is made anew after an unexpected error")
                 self._replace_loop(error)
         self._up.clear()
@@ -131,8 +133,6 @@ class KeptConnection:
         self._loop = IOLoop()
         self._loop.add_callback_threadsafe(self._run_jobs)
         self._down(f"{type(error).__name__}: {error}")
-        if self._closing:
-            self._loop.stop()
 
     def _run_jobs(self) -> None:
         for _ in range(len(self._jobs)):
@@ -204,7 +204,8 @@ class KeptConnection:
             self._loop.stop()
             return
         self.later(CLOSE_SECONDS, self._loop.stop)  # RabbitMQ may not answer
-        if not (self._connection.is_closing or self._connection.is_closed):
+        # One that is still connecting can't be closed without an error of pika's: it is closed when it is up.
+        if self._up.is_set():
             self._connection.close()  # its end is told as any other's
 
 

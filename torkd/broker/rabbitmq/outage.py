@@ -40,13 +40,18 @@ class Outage:
             _LOG.warning("lost RabbitMQ at %s: %s; trying again until it is back", self.place, reason)
 
     def back(self, name: str) -> None:
-        """It is up again, or is not wanted any more."""
+        """It is up again."""
         with self._lock:
             was_down = name in self._down
             self._down.discard(name)
             is_news = was_down and not self._down
         if is_news:
             _LOG.info("RabbitMQ at %s is back after %.1f s", self.place, time.monotonic() - self._since)
+
+    def forget(self, name: str) -> None:
+        """It is not wanted any more."""
+        with self._lock:
+            self._down.discard(name)
 
 
 def why(error: BaseException) -> str:

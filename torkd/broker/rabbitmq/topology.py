@@ -39,7 +39,12 @@ def queue_arguments(name: str, options: RabbitMQOptions) -> dict[str, Any]:
     if name == HEARTBEAT:
         arguments["x-message-ttl"] = int(HEARTBEAT_SECONDS_TO_LIVE * 1000)
     elif name == LOGS:
-        arguments |= {"x-max-length-bytes": options.log_bytes, "x-overflow": "reject-publish"}
+        # Two readers at once would store the parts of a run in the order of their speed.
+        arguments |= {
+            "x-max-length-bytes": options.log_bytes,
+            "x-overflow": "reject-publish",
+            "x-single-active-consumer": True,
+        }
     elif name not in COORDINATOR_QUEUES and not options.quorum:
         arguments["x-max-priority"] = MAX_PRIORITY_ARGUMENT
     return arguments

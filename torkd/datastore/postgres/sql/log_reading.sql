@@ -99,8 +99,10 @@ SELECT j.state,
  WHERE j.id = %(job_id)s;
 
 -- name: task_log_state
--- The state of a task, and whether every part its last run announced is stored.
+-- The state of a task, and whether every part its last run announced is stored. Only an ended task's parts are counted.
 SELECT t.state,
-       t.log_parts <= (SELECT count(*) FROM task_log_parts p WHERE p.task_id = t.id AND p.run_id = t.run_id) AS complete
+       CASE WHEN t.state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING') THEN false
+            ELSE t.log_parts <= (SELECT count(*) FROM task_log_parts p WHERE p.task_id = t.id AND p.run_id = t.run_id)
+       END AS complete
   FROM tasks t
  WHERE t.id = %(task_id)s;
