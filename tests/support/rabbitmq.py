@@ -9,8 +9,10 @@ import base64
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -20,8 +22,8 @@ from urllib.parse import quote
 
 import psutil
 
-from tests.support.postgres import free_port
 from tests.support.server_process import PID_FILE, start_server
+from tests.support.waiting import wait_until
 
 PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Not those on PATH, which change the user."""
@@ -121,8 +123,11 @@ class RabbitMQServer:
         shutil.rmtree(self.base / "mnesia")
 
     def freeze(self) -> None:
-        """Let it stand still; connections stay."""
-        self._process().send_signal(signal.SIGSTOP)
+        """Let it stand still, all threads of it when this returns; connections stay."""
+        process = self._process()
+        process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{process.pid}/task")
+        wait_until(lambda: all(_state(task) == "T" for task in tasks.iterdir()))
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -203,7 +208,7 @@ class RabbitMQServer:
 
 def start(base: Path) -> None:
     """Start it in this directory."""
-    place = {key: free_port() for key in ("port", "management_port", "epmd_port", "distribution_port")}
+    place = {key: _lasting_port() for key in ("port", "management_port", "epmd_port", "distribution_port")}
     (base / PLACE_FILE).write_text(json.dumps(place))
     (base / "enabled_plugins").write_text("[rabbitmq_management].\n")
     (base / "rabbitmq.conf").write_text(
@@ -214,6 +219,26 @@ vm_memory_high_watermark.absolute = 1GB
 """
     )
     RabbitMQServer.of(base).launch()
+
+
+def _state(task: Path) -> str:
+    """Of a thread, as the system writes it."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _lasting_port() -> int:
+    """A port that stays free while the server is down.
+
+    One of those that the system gives to clients would not: who connects to it again and again gets it as its own in the end.
+    """
+    while True:
+        port = random.randint(10_000, 30_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def end(base: Path) -> None:

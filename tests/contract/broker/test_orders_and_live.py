@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from tests.support.messages import a_task_message
 from tests.support.waiting import wait_until
 from torkd.broker.messages import AcknowledgeRuns, GrantRuns, JobTouched, LiveChanges, NodeOrder, StopRuns
 from torkd.broker.protocol import Broker, OrderConsumer
@@ -36,6 +37,7 @@ def test_orders_reach_their_node_in_order(broker: Broker) -> None:
 
 def test_orders_that_nobody_reads_are_lost(broker: Broker) -> None:
     broker.publish_orders("n1", [StopRuns(run_ids=["r1"])])
+    broker.publish_tasks([a_task_message()])  # is confirmed, so what was sent before has arrived
     assert not broker.consume_orders("n1").receive(NOT_YET)
 
 

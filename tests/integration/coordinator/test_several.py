@@ -219,6 +219,7 @@ def die(worker: Worker, line: Line) -> None:
     runtime.die()
     worker._heart.close()
     worker._flusher.close()
+    worker._reporter.abandon()
     line.cut()
 
 
