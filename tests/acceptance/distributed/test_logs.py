@@ -13,9 +13,10 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 
-MANY_LINES = 200_000
+MANY_LINES = 600_000
 SOME_LINES = 60_000
-MAX_GROWTH = 150_000_000
+MOST_GROWTH = {"coordinators": 90_000_000, "worker": 20_000_000, "RabbitMQ": 150_000_000}
+"""The log has 30 MB: a worker that kept it would be found out. The others grow once, by what they need for any work."""
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_very_long_log_is_whole_and_in_order_and_takes_little_memory(cluster: 
     follower.check.end(MANY_LINES)
     stored_lines(cluster.dsn).end(MANY_LINES)
     assert second.wait(job_id)["state"] == "COMPLETED"
-    assert max(memory.growth.values()) < MAX_GROWTH, memory.growth
+    assert all(growth < MOST_GROWTH[name] for name, growth in memory.growth.items()), memory.growth
 
 
 @pytest.mark.parametrize("victim", ["the coordinator that stores it", "RabbitMQ", "PostgreSQL"])
