@@ -59,6 +59,10 @@ class EventDelivery(Protocol):
 class EventConsumer(Protocol):
     """Reads several queues of messages to the coordinators at once."""
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what is sent would come. While it would not, silence says nothing about anybody."""
+
     def receive(self, limit: int, timeout: float) -> Sequence[EventDelivery]:
         """What is there, at most `limit`; waits up to `timeout` seconds for the first and for no further one."""
 
