@@ -14,6 +14,7 @@ from tests.bench import measures
 from tests.bench.containers import container_figures
 from tests.bench.distributed import distributed_figures
 from tests.bench.figures import Figure, as_json, table
+from tests.bench.logs import log_figures
 from tests.bench.startup import startup
 
 
@@ -40,6 +41,7 @@ _PARTS = {
     "shell": measures.shell_steps,
     "engine": _engine,
     "distributed": distributed_figures,
+    "logs": log_figures,
     "containers": container_figures,
 }
 

@@ -58,10 +58,10 @@ def send_twice(name: str, *, chance: float) -> None:
     original: Method = getattr(RabbitMQBroker, name)
 
     @functools.wraps(original)
-    def unreliable(self: Any, messages: Sequence[Any]) -> Any:
+    def unreliable(self: Any, messages: Sequence[Any], *more: Any) -> Any:
         mixed = [message for message in messages for _ in range(1 + (random.random() < chance))]
         random.shuffle(mixed)
-        return original(self, mixed)
+        return original(self, mixed, *more)
 
     setattr(RabbitMQBroker, name, unreliable)
 
@@ -70,7 +70,7 @@ def make_unreliable(death_chance: float, twice_chance: float) -> None:
     """Everything above."""
     for owner, name in ((Publisher, "publish"), (BatchLoop, "_after"), (Reporter, "send"), (due, "send_leftovers")):
         die_around(owner, name, chance=death_chance)
-    for name in ("publish_tasks", "publish_events"):
+    for name in ("publish_tasks", "send_tasks", "publish_events"):
         send_twice(name, chance=twice_chance)
 
 

@@ -165,7 +165,7 @@ class Cluster:
 
     def start_broker(self) -> None:
         """Start it again. A virtual host that was made shortly before a kill is forgotten."""
-        self.servers.rabbitmq.launch()
+        self.servers.rabbitmq.launch_again()
         self.servers.rabbitmq.make_virtual_host(self.virtual_host)
 
     def restart_broker(self) -> None:

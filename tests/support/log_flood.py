@@ -78,9 +78,13 @@ class Follower:
     daemon: Daemon
     job_id: str
     check: LineCheck = field(default_factory=LineCheck)
+    """Of all that was shown, once it has ended: checking meanwhile would take time from what is measured."""
     delays: list[float] = field(default_factory=list)
     """Of the oldest and the newest line of each piece it wrote, in seconds since they were printed."""
     error: Exception | None = None
+    _size: int = 0
+    _offset: int = 0
+    """Where in a line the next piece begins."""
 
     def run(self) -> None:
         """Follow until the end."""
@@ -92,16 +96,22 @@ class Follower:
             finally:
                 process.kill()
 
+    @property
+    def count(self) -> int:
+        """How many lines were shown so far."""
+        return self._size // LINE_LENGTH
+
     def _read(self, stdout: Any) -> None:
-        tail = b""
+        shown: list[tuple[float, bytes]] = []
         while data := stdout.read1(1 << 20):
-            now = time.time()
-            lines = (tail + data).split(b"\n")
-            tail = lines.pop()
-            if lines:
-                self.delays += [now - float(line[_TIME]) for line in (lines[0], lines[-1])]
-                self.check.add("\n".join([line.decode() for line in lines]) + "\n")
-        self.check.add(tail.decode())
+            shown.append((time.time(), data))
+            self._size += len(data)
+        for at, data in shown:
+            self.check.add(data.decode())
+            whole = data[LINE_LENGTH - self._offset :] if self._offset else data
+            self._offset = (self._offset + len(data)) % LINE_LENGTH
+            lines = [line for line in whole.split(b"\n") if len(line) == LINE_LENGTH - 1]
+            self.delays += [at - float(line[_TIME]) for line in lines[:1] + lines[-1:]]
 
 
 @contextmanager

@@ -53,6 +53,23 @@ class LineAssembler:
             self._open[run] = unfinished
         return before + lines
 
+    def text(self, part: TaskLogPart) -> str:
+        """The same as a text, which costs much less than each line by itself."""
+        said = self._before(part)
+        run = (part.task_id, part.run)
+        begun = self._open.pop(run, None)
+        contents = part.contents.replace("\r\n", "\n")
+        end = contents.rfind("\n") + 1
+        whole, rest = contents[:end], contents[end:]
+        at = part.created_at
+        if begun and whole:
+            whole = begun.text + whole
+        elif begun:
+            rest, at = begun.text + rest, begun.at
+        if rest:
+            self._open[run] = Line(task_id=part.task_id, text=rest, at=at)
+        return "".join(f"{line.text}\n" for line in said) + whole
+
     def _before(self, part: TaskLogPart) -> list[Line]:
         """What is to be said before the part, when it does not go on where the one before it ended."""
         if not part.run or part.number < 1:
@@ -98,8 +115,15 @@ class LogPrinter:
         if self.output is OutputFormat.JSONL:
             if self._wants_part(part):
                 stdout.write_document(part, self.output)
+        elif self._shows_all_as_it_is:
+            if text := self.assembler.text(part):
+                stdout.write(text)
         else:
             self.write(self.assembler.lines(part))
+
+    @property
+    def _shows_all_as_it_is(self) -> bool:
+        return not (self.with_names or self.with_timestamps or self.containing or self.since or self.task)
 
     def show_all(self, parts: Sequence[TaskLogPart], *, tail: int | None, is_whole: bool) -> None:
         """Write the last `tail` lines (with JSON: parts) of a log. `is_whole` when no part will follow."""

@@ -59,6 +59,10 @@ class EventDelivery(Protocol):
 class EventConsumer(Protocol):
     """Reads several queues of messages to the coordinators at once."""
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what is sent would come. While it would not, silence says nothing about anybody."""
+
     def receive(self, limit: int, timeout: float) -> Sequence[EventDelivery]:
         """What is there, at most `limit`; waits up to `timeout` seconds for the first and for no further one."""
 
@@ -106,6 +110,13 @@ class Broker(Protocol):
 
     def publish_tasks(self, tasks: Sequence[RunTask]) -> None:
         """Put each on its own queue, made if it does not exist. Confirmed when this returns. Never waits for room."""
+
+    def send_tasks(self, tasks: Sequence[RunTask], on_confirmed: Callable[[], None]) -> None:
+        """As `publish_tasks`, without waiting: `on_confirmed` is called, from any thread, once all of them are confirmed.
+
+        It is not called for what is lost, so whoever sends keeps what the tasks are made of until then. Raises
+        `BrokerUnavailable` when nothing can be sent now.
+        """
 
     def publish_events(self, messages: Sequence[CoordinatorMessage]) -> None:
         """Send to the coordinators. Confirmed when this returns (heartbeats, logs and progress need not be)."""

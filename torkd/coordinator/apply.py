@@ -59,8 +59,7 @@ class Publisher:
             else:
                 ready.append(task)
         if ready:
-            self._broker.publish_tasks([_message(task) for task in ready])
-            self.put_published([_dispatch(task) for task in ready])
+            self._send([_message(task) for task in ready], [_dispatch(task) for task in ready])
         if to_read:
             self._hand_out_stored(to_read)
 
@@ -72,8 +71,13 @@ class Publisher:
             log.warning("%s; %s tasks are handed out later", error, len(dispatches))
             return
         if tasks:
-            self._broker.publish_tasks(tasks)
-        self.put_published(dispatches)
+            self._send(tasks, dispatches)
+        else:
+            self.put_published(dispatches)
+
+    def _send(self, tasks: list[RunTask], dispatches: list[Dispatch]) -> None:
+        """The outbox has them until the broker has them: nobody has to wait here."""
+        self._broker.send_tasks(tasks, lambda: self.put_published(dispatches))
 
     def take_published(self) -> list[Dispatch]:
         """The hand-outs whose outbox rows can go, once; give them back with `put_published` if the transaction fails."""

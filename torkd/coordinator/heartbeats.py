@@ -92,10 +92,12 @@ class HeartbeatLoop:
             return self._consumer
 
     def _round(self, consumer: EventConsumer, timeout: float) -> None:
-        began_at = time.monotonic()
+        began_at, was_reading = time.monotonic(), consumer.is_reading
         deliveries = consumer.receive(AT_ONCE, timeout)
         # Only when none is left unread does silence say anything about a worker: whoever has to wait has read all.
-        drained = not deliveries or time.monotonic() - began_at >= WAITED_SECONDS
+        # And while the broker is away, nobody is heard: that is a gap, which extends every lease.
+        waited = not deliveries or time.monotonic() - began_at >= WAITED_SECONDS
+        drained = waited and was_reading and consumer.is_reading
         heartbeats = [delivery.message for delivery in deliveries if isinstance(delivery.message, Heartbeat)]
         latest = list({heartbeat.lease_id: heartbeat for heartbeat in heartbeats}.values())
         try:

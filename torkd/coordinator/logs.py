@@ -20,7 +20,7 @@ from torkd.datastore.protocol import Datastore
 
 log = logging.getLogger(__name__)
 
-PARTS_AT_ONCE = 64
+PARTS_AT_ONCE = 32
 PARTS_IN_HAND = 2 * PARTS_AT_ONCE
 """They may be large, so no more than the next batch comes ahead of being asked for."""
 RETRY_SECONDS = 0.5

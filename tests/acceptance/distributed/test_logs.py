@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from tests.support.cluster import Cluster
@@ -14,9 +13,10 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.rabbitmq]
 
-MANY_LINES = 200_000
+MANY_LINES = 600_000
 SOME_LINES = 60_000
-MAX_GROWTH = 150_000_000
+MOST_GROWTH = {"coordinators": 90_000_000, "worker": 20_000_000, "RabbitMQ": 150_000_000}
+"""The log has 30 MB: a worker that kept it would be found out. The others grow once, by what they need for any work."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_very_long_log_is_whole_and_in_order_and_takes_little_memory(cluster: 
     follower.check.end(MANY_LINES)
     stored_lines(cluster.dsn).end(MANY_LINES)
     assert second.wait(job_id)["state"] == "COMPLETED"
-    assert max(memory.growth.values()) < MAX_GROWTH, memory.growth
+    assert all(growth < MOST_GROWTH[name] for name, growth in memory.growth.items()), memory.growth
 
 
 @pytest.mark.parametrize("victim", ["the coordinator that stores it", "RabbitMQ", "PostgreSQL"])
@@ -89,21 +89,6 @@ def test_a_log_of_two_runs_has_both_in_order_and_says_where_the_first_may_be_inc
     assert coordinator.torkctl("logs", job_id).stdout.splitlines() == expected
 
 
-def test_a_part_that_was_lost_is_told_where_it_is_missing(cluster: Cluster, gate: Gate) -> None:
-    coordinator = cluster.start_coordinator()
-    cluster.start_worker(slots=1)
-    script = f"echo before; sleep 0.5; echo lost; while [ ! -e {gate.path} ]; do sleep 0.05; done; echo after"
-    job_id = coordinator.submit({"name": "gap", "tasks": [{"name": "prints", "run": script}]})
-    wait_until(lambda: coordinator.log_text(job_id) == "before\nlost\n", describe=cluster.told)
-    with psycopg.connect(cluster.dsn) as connection:
-        connection.execute("DELETE FROM task_log_parts WHERE number = 2")
-    gate.open()
-    assert coordinator.wait(job_id)["state"] == "COMPLETED"
-    followed = coordinator.torkctl("logs", "-f", job_id)
-    assert followed.stdout.splitlines() == ["before", "[a part of this log is missing here]", "after"]
-    assert "warning: not all of the log has come" in followed.stderr
-
-
 def test_a_task_that_tells_its_progress_all_the_time_is_not_a_message_each(cluster: Cluster) -> None:
     coordinator = cluster.start_coordinator()
     cluster.start_worker(slots=1)
@@ -115,4 +100,4 @@ def test_a_task_that_tells_its_progress_all_the_time_is_not_a_message_each(clust
 
 
 def wait_for_lines(cluster: Cluster, follower: Follower, count: int) -> None:
-    wait_until(lambda: follower.check.count >= count or follower.error, timeout=60, describe=cluster.told)
+    wait_until(lambda: follower.count >= count or follower.error, timeout=60, describe=cluster.told)

@@ -64,6 +64,22 @@ def test_publishing_never_waits_for_room(broker: Broker) -> None:
     assert receive_ids(broker.consume_tasks("default"), 2) == ["t0", "t1"]
 
 
+def test_tasks_that_nobody_waits_for_are_told_when_they_are_confirmed(broker: Broker) -> None:
+    told: list[str] = []
+    broker.send_tasks([a_task_message("t1"), a_task_message("t2")], lambda: told.append("both"))
+    broker.send_tasks([a_task_message("t3")], lambda: told.append("one"))
+    assert sorted(receive_ids(broker.consume_tasks("default"), 3)) == ["t1", "t2", "t3"]
+    wait_until(lambda: sorted(told) == ["both", "one"])
+
+
+def test_tasks_that_can_not_be_sent_are_not_confirmed(broker: Broker) -> None:
+    told: list[str] = []
+    broker.close()
+    with pytest.raises(BrokerUnavailable):
+        broker.send_tasks([a_task_message("t1")], lambda: told.append("t1"))
+    assert told == []
+
+
 def test_an_empty_queue_gives_nothing_after_the_timeout(broker: Broker) -> None:
     slot = broker.consume_tasks("default")
     assert slot.receive(0) is None

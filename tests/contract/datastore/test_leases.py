@@ -202,6 +202,14 @@ def test_nodes_without_a_lease_are_lost(play: DatastorePlay) -> None:
     assert lost_nodes(play, "alive", "silent", "never heard of") == ["never heard of", "silent"]
 
 
+def test_silence_after_reading_stopped_is_nobodys_silence(play: DatastorePlay) -> None:
+    """When the broker goes away, a worker that was about to speak was silent for a moment only."""
+    a_run(play)
+    hear(play, heartbeat())
+    age(play, silence=LEASE + 1, reading=1000, read_ago=LEASE - 1)
+    assert lost(play) == lost_nodes(play, "node-1") == []
+
+
 def test_a_node_is_not_lost_as_long_as_one_of_its_lives_holds_a_lease(play: DatastorePlay) -> None:
     hear(play, heartbeat("node", lease_id="first life"))
     age(play, silence=LEASE + 1, reading=LEASE + 1)

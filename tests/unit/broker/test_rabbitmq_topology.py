@@ -17,7 +17,7 @@ from torkd.broker.rabbitmq.topology import EPOCH_PREFIX, mismatch_sentence, queu
         (HEARTBEAT, {"x-message-ttl": 10_000}),
         (
             LOGS,
-            {"x-max-length-bytes": 16_000_000, "x-overflow": "reject-publish", "x-single-active-consumer": True},
+            {"x-max-length-bytes": 4_000_000, "x-overflow": "reject-publish", "x-single-active-consumer": True},
         ),
     ],
 )

@@ -13,6 +13,7 @@ from tests.support.messages import A_TIME, a_heartbeat, a_report
 from tests.support.waiting import wait_until
 from tork.errors import DatastoreUnavailable
 from torkd.broker.memory import MemoryBroker
+from torkd.broker.memory.events import MemoryEventConsumer
 from torkd.broker.messages import ForgetNodes, RunClaimed, RunReference
 from torkd.broker.queues import HEARTBEAT
 from torkd.coordinator import heartbeats
@@ -87,6 +88,17 @@ def test_nothing_is_noted_before_all_that_wait_are_read(running: Running, monkey
     wait_until(lambda: any(running.datastore.drained))
     before = running.datastore.heartbeats[: running.datastore.drained.index(True)]
     assert [len(noted) for noted in before] == [3, 3, 3, 1]
+
+
+def test_silence_while_the_broker_is_away_is_not_held_against_anybody(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryEventConsumer, "is_reading", False)
+    running.thread.start()
+    wait_until(lambda: len(running.datastore.drained) >= 2)
+    assert not any(running.datastore.drained)
+    monkeypatch.undo()
+    wait_until(lambda: any(running.datastore.drained))
 
 
 def test_of_many_heartbeats_of_one_worker_the_last_counts(running: Running) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -30,11 +30,17 @@ class RecordingBroker(MemoryBroker):
         self.orders: list[tuple[str, Sequence[NodeOrder]]] = []
         self.live: list[LiveChanges] = []
         self.is_down = False
+        self.unconfirmed: list[Callable[[], None]] | None = None
+        """Confirmations that wait for the test, if it wants them to."""
 
-    def publish_tasks(self, tasks: Sequence[RunTask]) -> None:
+    def send_tasks(self, tasks: Sequence[RunTask], on_confirmed: Callable[[], None]) -> None:
         if self.is_down:
             raise BrokerUnavailable("down")
         self.tasks.extend(tasks)
+        if self.unconfirmed is None:
+            on_confirmed()
+        else:
+            self.unconfirmed.append(on_confirmed)
 
     def publish_orders(self, node_id: str, orders: Sequence[NodeOrder]) -> None:
         self.orders.append((node_id, orders))
@@ -116,6 +122,17 @@ def test_hand_outs_that_could_not_leave_stay_in_the_outbox(publisher: Publisher,
     broker.is_down = True
     publisher.publish(handled(a_row("a")))
     assert publisher.take_published() == []
+
+
+def test_hand_outs_stay_in_the_outbox_until_the_broker_has_confirmed_them(
+    publisher: Publisher, broker: RecordingBroker
+) -> None:
+    broker.unconfirmed = []
+    publisher.publish(handled(a_row("a"), a_row("b")))
+    assert len(broker.tasks) == 2
+    assert publisher.take_published() == []
+    broker.unconfirmed[0]()
+    assert publisher.take_published() == [dispatch("a"), dispatch("b")]
 
 
 def test_hand_outs_whose_message_could_not_be_read_stay_in_the_outbox_and_the_rest_leaves(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl
@@ -260,6 +262,20 @@ def test_lines_are_put_together_across_parts_and_tasks() -> None:
     assert made == [("a", "one"), ("a", "two"), ("a", ""), ("b", "xy")]
     assert [line.text for line in assembler.rest()] == ["three"]
     assert assembler.rest() == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from("rs"), st.integers(1, 4), st.text("x\n\r", max_size=5)),
+        max_size=8,
+    )
+)
+def test_a_log_as_one_text_has_the_same_lines(told: list[tuple[str, str, int, str]]) -> None:
+    lines, text = LineAssembler(), LineAssembler()
+    for task_id, run, number, contents in told:
+        part = TaskLogPart(task_id=task_id, run=run, number=number, contents=contents)
+        assert text.text(part) == "".join(f"{line.text}\n" for line in lines.lines(part))
+        assert text.begun == lines.begun
 
 
 def _on_a_terminal(fake_api: FakeApi, *arguments: str, **environ: str) -> str:

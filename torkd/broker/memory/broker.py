@@ -57,6 +57,11 @@ class MemoryBroker:
             queue = self._task_queues.get(task.queue) or self._task_queue(task.queue)
             queue.put(task)
 
+    def send_tasks(self, tasks: Sequence[RunTask], on_confirmed: Callable[[], None]) -> None:
+        """The same: nothing has to be waited for."""
+        self.publish_tasks(tasks)
+        on_confirmed()
+
     def publish_events(self, messages: Sequence[CoordinatorMessage]) -> None:
         """Send to the coordinators."""
         self.check_health()

@@ -148,6 +148,11 @@ class MemoryEventConsumer:
         with queues.lock:
             queues.readers.append(self)
 
+    @property
+    def is_reading(self) -> bool:
+        """Always, until it is closed."""
+        return not self._closed
+
     def receive(self, limit: int, timeout: float) -> Sequence[MemoryEventDelivery]:
         """What is there, at most `limit`; waits for the first only."""
         deadline = time.monotonic() + timeout

@@ -117,10 +117,23 @@ class RabbitMQBroker:
     def publish_tasks(self, tasks: Sequence[RunTask]) -> None:
         """Put each on its own queue."""
         self._raise_if_closed()
-        write = self._encoding.write
-        self._publisher.publish([Outgoing(task.queue, write(task), _task_properties(task.priority)) for task in tasks])
+        self._publisher.publish(self._hand_outs(tasks))
+
+    def send_tasks(self, tasks: Sequence[RunTask], on_confirmed: Callable[[], None]) -> None:
+        """The same, without waiting for the confirmation while there is room for what is not confirmed."""
+        self._raise_if_closed()
+        outgoing = self._hand_outs(tasks)
+        if self._publisher.has_room:
+            self._publisher.send(outgoing, lambda error: None if error else on_confirmed())
+            return
+        self._publisher.publish(outgoing)
+        on_confirmed()
+
+    def _hand_outs(self, tasks: Sequence[RunTask]) -> list[Outgoing]:
         for queue in {task.queue for task in tasks}:
             self._administration.heard_of(queue)
+        write = self._encoding.write
+        return [Outgoing(task.queue, write(task), _task_properties(task.priority)) for task in tasks]
 
     def publish_events(self, messages: Sequence[CoordinatorMessage]) -> None:
         """Send to the coordinators."""

@@ -100,6 +100,12 @@ class RabbitMQEventConsumer:
             self.close()
             raise BrokerUnavailable(problem or f"the coordinators' queues can't be read: {self._connection.trouble}")
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether RabbitMQ is there and sends from all queues."""
+        with self._lock:
+            return len(self._consumed) == len(self._queues) and not self._is_closed
+
     def receive(self, limit: int, timeout: float) -> Sequence[RabbitMQEventDelivery]:
         """What is there, at most `limit`; waits for the first only."""
         deadline = time.monotonic() + timeout

@@ -20,6 +20,6 @@ class RabbitMQOptions:
     """After twice as long without a sign of life a connection counts as lost. The URL may say otherwise."""
     wait: float = 5.0
     """How long to wait for a connection or a confirmation before that is an error."""
-    log_bytes: int = 16_000_000
+    log_bytes: int = 4_000_000
     """How much of logs may wait to be stored; whoever prints faster waits. It is an argument of the queue, and with what is in
     hand of its reader it bounds how late a line is seen."""

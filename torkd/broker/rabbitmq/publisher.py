@@ -104,6 +104,11 @@ class Publisher:
         """Return at once; `on_done` is told an error or nothing in the connection's thread, sooner or later."""
         self._connection.run(partial(self._add, _Batch(messages, on_done)))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether what is sent now goes out now."""
+        return self._can_write()
+
     def post(self, messages: Sequence[Outgoing]) -> None:
         """Send what may be lost, and wait for nothing. Raises `BrokerUnavailable` when it can't be sent now."""
         self._raise_if_closed()

@@ -34,23 +34,24 @@ ORDER BY t.lease_id
 ON CONFLICT DO NOTHING;
 
 -- name: lost_runs
--- Runs whose lease has ended, or was not renewed while heartbeats were read without a gap for a whole lease.
+-- Runs whose lease has ended, or was not renewed while heartbeats were read without a gap for a whole lease: since the reading
+-- stopped, nobody could be heard, so only silence before that counts.
 SELECT t.id, t.job_id, t.root_id, t.dispatch, t.run_id, t.lease_id
 FROM engine e CROSS JOIN leases l JOIN tasks t ON t.lease_id = l.id
 WHERE t.state = 'RUNNING'
   AND (l.ended
-       OR (l.renewed_at < now() - make_interval(secs => %(lease)s)
-           AND e.heartbeats_since < now() - make_interval(secs => %(lease)s)
+       OR (l.renewed_at < e.heartbeats_until - make_interval(secs => %(lease)s)
+           AND e.heartbeats_since < e.heartbeats_until - make_interval(secs => %(lease)s)
            AND e.heartbeats_until > now() - make_interval(secs => %(lease)s)))
 LIMIT %(limit)s;
 
 -- name: lost_nodes
 -- Nodes without a lease that may still be renewed: like lost_runs, nothing is lost while heartbeats may be unread.
 SELECT n FROM engine e CROSS JOIN unnest(%(nodes)s::text[]) n
-WHERE e.heartbeats_since < now() - make_interval(secs => %(lease)s)
+WHERE e.heartbeats_since < e.heartbeats_until - make_interval(secs => %(lease)s)
   AND e.heartbeats_until > now() - make_interval(secs => %(lease)s)
   AND NOT EXISTS (SELECT FROM leases l WHERE l.node_id = n AND NOT l.ended
-                  AND l.renewed_at >= now() - make_interval(secs => %(lease)s));
+                  AND l.renewed_at >= e.heartbeats_until - make_interval(secs => %(lease)s));
 
 -- name: due_retries
 SELECT id, job_id, root_id FROM tasks
