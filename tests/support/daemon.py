@@ -128,9 +128,13 @@ class Daemon:
 
     def kill(self) -> None:
         """kill -9 of everything it has started, the database's keeper included."""
-        self._kill(keep_the_database=False)
+        # Again and again: what was being started while the others died is nobody's then, not even the guard's.
+        wait_until(self._is_killed, timeout=10, describe=lambda: str(self.processes()))
         self._process = None
-        wait_until(lambda: not self.processes(), timeout=10, describe=lambda: str(self.processes()))
+
+    def _is_killed(self) -> bool:
+        self._kill(keep_the_database=False)
+        return not self.processes()
 
     def _kill(self, *, keep_the_database: bool) -> None:
         for process in self.processes():
