@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _LENGTH = 22
 _MOST = 1000
+_LOOK_SECONDS = 0.05
 
 
 class NodeIdentity:
@@ -45,11 +47,21 @@ def new_node_id() -> str:
     return "".join(digits)
 
 
-def claim_identity(data_directory: Path, role: str) -> NodeIdentity:
-    """The first stored id of this role that no process uses; a new one is stored when all are in use."""
+def claim_identity(data_directory: Path, role: str, *, patience_seconds: float = 0.0) -> NodeIdentity:
+    """The first stored id of this role that no process uses; a new one is stored when all are in use.
+
+    Who is the only one of its role waits so long for the first id: a predecessor whose parent was killed still has it for some
+    seconds, and what runs under that id can only be taken up by its next owner.
+    """
     directory = data_directory / "nodes"
+    deadline = time.monotonic() + patience_seconds
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while time.monotonic() < deadline:
+            identity = _claim(directory / f"{role}-1")
+            if identity is not None:
+                return identity
+            time.sleep(_LOOK_SECONDS)
         for number in range(1, _MOST):
             identity = _claim(directory / f"{role}-{number}")
             if identity is not None:

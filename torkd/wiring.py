@@ -29,6 +29,10 @@ from torkd.worker_wiring import make_worker
 log = logging.getLogger(__name__)
 
 
+PREDECESSOR_SECONDS = 10.0
+"""How long a daemon waits for its predecessor's worker id: a process whose parent was killed notices within seconds."""
+
+
 @dataclass(slots=True)
 class Engine:
     """A standalone engine: coordinator, worker and API over one broker and one datastore."""
@@ -114,6 +118,7 @@ def make_engine(
         runtime_type=runtime_type,
         extensions=extensions,
         forgets_runs=is_private,
+        patience_seconds=0.0 if is_private else PREDECESSOR_SECONDS,
         environ=environ,
     )
     parts = make_coordinator(

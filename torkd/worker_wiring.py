@@ -41,10 +41,14 @@ def make_worker(
     extensions: Extensions,
     port: int = 0,
     forgets_runs: bool = False,
+    patience_seconds: float = 0.0,
     environ: Mapping[str, str] = os.environ,
 ) -> WorkerParts:
-    """The worker these settings ask for; its node id is the first that no process of this host uses."""
-    identity = claim_identity(settings.data.dir, "worker")
+    """The worker these settings ask for; its node id is the first that no process of this host uses.
+
+    The only worker of its data directory waits `patience_seconds` for the id of its predecessor.
+    """
+    identity = claim_identity(settings.data.dir, "worker", patience_seconds=patience_seconds)
     place = container_place(settings, identity.node_id)
     if forgets_runs:
         place.forget_runs()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,19 @@ def _kill_the_parent(daemon: Daemon) -> None:
     daemon.start()
 
 
+def _kill_the_parent_and_start_soon(daemon: Daemon) -> None:
+    """Its child is still there, and has not noticed yet."""
+    daemon.process.kill()
+    daemon.process.wait(timeout=10)
+    wait_until(lambda: not _answers(daemon), timeout=30, describe=lambda: str(daemon.processes()))
+    daemon.start()
+
+
+def _answers(daemon: Daemon) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", daemon.port)) == 0
+
+
 def _restart(daemon: Daemon) -> None:
     assert daemon.stop(signal.SIGTERM) == 0
     daemon.start()
@@ -58,8 +72,8 @@ def _restart(daemon: Daemon) -> None:
 
 @pytest.mark.parametrize(
     "harm",
-    [_kill_the_server, _kill_the_parent, _kill_everything, _restart],
-    ids=["server", "parent", "everything", "TERM"],
+    [_kill_the_server, _kill_the_parent, _kill_the_parent_and_start_soon, _kill_everything, _restart],
+    ids=["server", "parent", "parent, started soon", "everything", "TERM"],
 )
 def test_a_container_goes_on_through_a_restart_of_the_daemon(
     container_engine: ContainerEngine, harm: Callable[[Daemon], None]

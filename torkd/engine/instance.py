@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from tork.errors import ExpressionError
 from tork.expression import render
 from tork.job import Defaults
 from tork.task import (
@@ -35,7 +36,7 @@ def evaluate_task(definition: TaskDefinition, context: Mapping[str, Any]) -> Tas
     for name in ("name", "var", "image", "queue", "if_"):
         text = getattr(definition, name)
         if "{{" in text:
-            changed[name] = text_of(text, context)
+            changed[name] = _image_of(text, context) if name == "image" else text_of(text, context)
     if definition.env:
         changed["env"] = _values(definition.env, context)
     if definition.cmd:
@@ -63,6 +64,14 @@ def text_of(template: str, context: Mapping[str, Any]) -> str:
     return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
+def _image_of(template: str, context: Mapping[str, Any]) -> str:
+    """An image that turns out to be none must not send what was meant for a container to the worker's own shell."""
+    image = text_of(template, context)
+    if template and not image.strip():
+        raise ExpressionError(f"the image '{template}' is empty once evaluated (right would be the name of an image)")
+    return image
+
+
 def _values(values: Mapping[str, str], context: Mapping[str, Any]) -> dict[str, str]:
     return {name: text_of(text, context) for name, text in values.items()}
 
@@ -71,7 +80,7 @@ def _evaluate_step(step: A, context: Mapping[str, Any]) -> A:
     return replace(
         step,
         name=text_of(step.name, context),
-        image=text_of(step.image, context),
+        image=_image_of(step.image, context),
         cmd=[text_of(text, context) for text in step.cmd],
         env=_values(step.env, context),
         registry=_evaluate_registry(step.registry, context) if step.registry else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,21 @@ class TestDeadNodes:
     def test_without_a_directory_there_are_none(self, tmp_path: Path) -> None:
         with dead_nodes(tmp_path / "none", "worker") as found:
             assert found == []
+
+
+def test_the_only_one_of_its_role_waits_for_its_predecessor(tmp_path: Path) -> None:
+    predecessor = claim_identity(tmp_path, "worker")
+    timer = threading.Timer(0.2, predecessor.release)
+    timer.start()
+    successor = claim_identity(tmp_path, "worker", patience_seconds=20.0)
+    timer.join()
+    assert successor.node_id == predecessor.node_id
+    successor.release()
+
+
+def test_a_predecessor_that_stays_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    predecessor = claim_identity(tmp_path, "worker")
+    other = claim_identity(tmp_path, "worker", patience_seconds=0.1)
+    assert other.node_id != predecessor.node_id
+    for identity in (predecessor, other):
+        identity.release()

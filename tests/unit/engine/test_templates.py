@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each
 from tests.support.engine_play import Play
+from tork.errors import ExpressionError
 from tork.job import JobDefinition
 from tork.task import AuxTask, Registry, Retry, Sidecar, TaskDefinition, WebhookDefinition
 from torkd.engine.instance import evaluate_task, text_of
@@ -177,3 +178,17 @@ def test_an_evaluated_var_names_the_result() -> None:
     play.complete("t a", result="A")
     play.complete("t b", result="B")
     assert play.context() == {"v0": "A", "v1": "B"}
+
+
+@pytest.mark.parametrize("image", ["{{ inputs.image }}", "{{ inputs.blank }}"], ids=["empty", "blank"])
+@pytest.mark.parametrize("place", ["task", "pre", "post", "sidecar"])
+def test_an_image_that_turns_out_to_be_none_is_an_error_and_never_a_shell(image: str, place: str) -> None:
+    step = AuxTask(name="step", image=image, run="x")
+    task = {
+        "task": TaskDefinition(name="t", image=image, run="x"),
+        "pre": TaskDefinition(name="t", image="i", run="x", pre=[step]),
+        "post": TaskDefinition(name="t", image="i", run="x", post=[step]),
+        "sidecar": TaskDefinition(name="t", image="i", run="x", sidecars=[Sidecar(name="s", image=image)]),
+    }[place]
+    with pytest.raises(ExpressionError, match="is empty once evaluated"):
+        evaluate_task(task, {"inputs": {"image": "", "blank": " "}})
