@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,8 +23,6 @@ CALM_SECONDS = 30.0
 """Within which queues and tables are tidy after that."""
 LONGEST_PEACE_SECONDS = 3.0
 """Between two faults."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
