@@ -29,6 +29,7 @@ class UpkeepFake:
         self.stored: dict[Dispatch, RunTask] = {}
         self.outbox: list[Dispatch] = []
         self.old_rows: list[int] = []
+        self.handed_out: set[str] = set()
         self.unseen: dict[str, datetime] = {}
         self.name_of_epoch = ""
         self.wins_epochs = True
@@ -74,6 +75,10 @@ class UpkeepFake:
     def bodies(self, dispatches: Collection[Dispatch]) -> list[RunTask]:
         self._note("bodies")
         return [self.stored[dispatch] for dispatch in dispatches if dispatch in self.stored]
+
+    def queues_with_hand_outs(self) -> set[str]:
+        self._note("queues_with_hand_outs")
+        return self.handed_out
 
     def send_unseen_again(self, queue: str, *, before: datetime, limit: int) -> int:
         self._note("send_unseen_again")

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from tork.task import is_task_queue
 from torkd.broker.protocol import Broker
 from torkd.datastore.protocol import Datastore
 
@@ -33,9 +32,10 @@ def send_leftovers(datastore: Datastore, broker: Broker) -> bool:
 
 
 class QueueWatch:
-    """Finds hand-outs that a broker has lost: those that are older than two observations of their queue being empty.
+    """Finds hand-outs that a broker has lost: those that are older than two observations of their queue being empty, or gone.
 
-    A long queue is no loss, so nothing is sent again for its age alone.
+    A long queue is no loss, so nothing is sent again for its age alone. Which queues there should be the database knows: a broker
+    that was killed may have forgotten one, and an adapter one that it never heard of.
     """
 
     def __init__(self, datastore: Datastore, broker: Broker) -> None:
@@ -44,9 +44,10 @@ class QueueWatch:
         self._empty_since: dict[str, datetime] = {}
 
     def look(self, now: datetime) -> int:
-        """Look at every task queue; how many hand-outs were put into the outbox again."""
-        empty = {queue.name for queue in self._broker.queues() if queue.size == 0}
-        since = {name: self._empty_since.get(name, now) for name in empty if is_task_queue(name)}
+        """Look at every queue to which something is handed out; how many hand-outs were put into the outbox again."""
+        expected = self._datastore.queues_with_hand_outs()
+        sizes = {queue.name: queue.size for queue in self._broker.queues(expected)} if expected else {}
+        since = {name: self._empty_since.get(name, now) for name in expected if not sizes.get(name, 0)}
         found = 0
         for name, moment in since.items():
             if now - moment >= APART:

@@ -219,6 +219,9 @@ class Upkeep(Protocol):
     def epoch(self) -> str:
         """The name of the broker's present life; empty at first."""
 
+    def queues_with_hand_outs(self) -> set[str]:
+        """The queues to which tasks are handed out that no run holds."""
+
     def send_unseen_again(self, queue: str, *, before: datetime, limit: int) -> int:
         """Put hand-outs to a queue from before that time, which no run holds, into the outbox again; how many were not there."""
 

@@ -128,7 +128,7 @@ class Doctor:
                 self._datastore, [event], now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS
             )
             for failed, error in handled.failed:
-                log.error("it can't be repaired: %s", error, extra={"event": str(failed)})
+                log.error("it can't be repaired: %s", error, extra={"job_id": failed.job_id})
             if publisher is not None:
                 publisher.publish(handled)
         if publisher is not None and (published := publisher.take_published()):

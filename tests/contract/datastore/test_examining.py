@@ -147,6 +147,16 @@ def test_a_run_is_not_given_up_while_nobody_could_hear_its_worker(play: Datastor
     assert not run.may_be_given_up
 
 
+def test_silence_after_reading_stopped_gives_nobody_up(play: DatastorePlay) -> None:
+    """The rule of the coordinators: what is repaired by hand must not be less sure."""
+    play.submit(a_job())
+    silence(play, read_since=1000)
+    play.change("UPDATE leases SET renewed_at = now() - interval '20 seconds'")
+    play.change("UPDATE engine SET heartbeats_until = now() - interval '10 seconds'")
+    (run,) = examine(play, late_seconds=1).silent_runs
+    assert not run.may_be_given_up
+
+
 def test_a_queue_is_served_while_a_worker_that_is_alive_runs_a_task_of_it(play: DatastorePlay) -> None:
     play.submit(a_job())
     play.handle(claim_of(play.task("only")))

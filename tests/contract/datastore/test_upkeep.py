@@ -199,9 +199,12 @@ def test_hand_outs_to_a_queue_that_lost_them_go_out_again(play: DatastorePlay) -
     play.handle(claim_of(play.task("held")))
     play.change("DELETE FROM outbox")
     moment = START + timedelta(seconds=30)
+    assert play.datastore.queues_with_hand_outs() == {"default", "q"}
     assert play.datastore.send_unseen_again("default", before=moment, limit=10) == 1
     assert play.datastore.send_unseen_again("default", before=moment, limit=10) == 0
     assert [(task.definition.name, task.dispatch) for task in leftovers(play)] == [("lost", 1)]
+    play.handle(claim_of(play.task("elsewhere")))
+    assert play.datastore.queues_with_hand_outs() == {"default"}
 
 
 def test_a_private_engine_leaves_nothing_of_its_jobs(play: DatastorePlay) -> None:

@@ -78,7 +78,7 @@ def test_a_long_removal_of_old_rows_lets_other_things_have_their_turn(loop: DueL
     rounds = [loop.round() for _ in range(5)]
     assert rounds == [True, True, True, False, False]
     assert datastore.calls.count("delete_old") == 4
-    assert datastore.calls[:3] == ["events_due", "delete_old", "leftovers"]
+    assert datastore.calls[:4] == ["events_due", "delete_old", "queues_with_hand_outs", "leftovers"]
 
 
 def test_a_broker_that_is_away_keeps_neither_retries_nor_retention_waiting(
@@ -160,6 +160,7 @@ def test_hand_outs_are_sent_again_after_two_looks_at_an_empty_queue(
     datastore: UpkeepFake, broker: MemoryBroker, between: Step, is_lost: bool
 ) -> None:
     broker.consume_tasks("default")
+    datastore.handed_out = {"default"}
     watch = QueueWatch(datastore.as_datastore, broker)
     assert watch.look(START) == 0
     between(broker)
@@ -170,6 +171,7 @@ def test_hand_outs_are_sent_again_after_two_looks_at_an_empty_queue(
 
 def test_a_queue_that_was_not_empty_in_between_is_watched_anew(datastore: UpkeepFake, broker: MemoryBroker) -> None:
     slot = broker.consume_tasks("default")
+    datastore.handed_out = {"default"}
     watch = QueueWatch(datastore.as_datastore, broker)
     watch.look(START)
     broker.publish_tasks([a_task_message()])
@@ -179,7 +181,18 @@ def test_a_queue_that_was_not_empty_in_between_is_watched_anew(datastore: Upkeep
     assert watch.look(START + timedelta(seconds=65)) == 1
 
 
-def test_queues_of_the_engine_are_not_watched(datastore: UpkeepFake, broker: MemoryBroker) -> None:
+def test_hand_outs_to_a_queue_that_the_broker_has_lost_are_sent_again(
+    datastore: UpkeepFake, broker: MemoryBroker
+) -> None:
+    datastore.handed_out = {"gone"}
+    watch = QueueWatch(datastore.as_datastore, broker)
+    watch.look(START)
+    assert watch.look(START + timedelta(seconds=30)) == 1
+    assert datastore.unseen == {"gone": START}
+
+
+def test_queues_to_which_nothing_is_handed_out_are_not_watched(datastore: UpkeepFake, broker: MemoryBroker) -> None:
+    broker.consume_tasks("default")
     watch = QueueWatch(datastore.as_datastore, broker)
     watch.look(START)
     watch.look(START + timedelta(hours=1))

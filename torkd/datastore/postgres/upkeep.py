@@ -147,6 +147,11 @@ class PostgresUpkeep:
             connection.execute(SQL.send_all_again)
         return True
 
+    def queues_with_hand_outs(self) -> set[str]:
+        """The queues of tasks that no run holds."""
+        with self._pool.connection() as connection:
+            return {queue for (queue,) in connection.execute(SQL.queues_with_hand_outs).fetchall()}
+
     def send_unseen_again(self, queue: str, *, before: datetime, limit: int) -> int:
         """Hand out again what was handed out to a queue before then and no run holds; how many there were."""
         with self._pool.connection() as connection:

@@ -39,11 +39,11 @@ WHERE j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
 ORDER BY t.id LIMIT %(limit)s;
 
 -- name: silent_runs
--- Runs whose lease was not renewed for so long, or was never heard of. They may be given up once heartbeats were read without
--- a gap for a whole lease.
+-- Runs whose lease was not renewed for so long, or was never heard of. They may be given up by the rule of lost_runs alone.
 SELECT t.id, t.job_id, t.root_id, t.dispatch, coalesce(t.run_id, '') AS run_id, t.lease_id, coalesce(t.node_id, '') AS node_id,
        l.id IS NOT NULL AND (l.ended
-           OR (e.heartbeats_since < now() - make_interval(secs => %(lease)s)
+           OR (l.renewed_at < e.heartbeats_until - make_interval(secs => %(lease)s)
+               AND e.heartbeats_since < e.heartbeats_until - make_interval(secs => %(lease)s)
                AND e.heartbeats_until > now() - make_interval(secs => %(lease)s))) AS may_be_given_up
 FROM engine e CROSS JOIN tasks t LEFT JOIN leases l ON l.id = t.lease_id
 WHERE t.state = 'RUNNING' AND t.lease_id IS NOT NULL

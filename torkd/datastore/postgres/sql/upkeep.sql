@@ -122,6 +122,9 @@ INSERT INTO outbox (task_id, dispatch, created_at)
 SELECT id, dispatch, now() - interval '1 hour' FROM tasks WHERE state = 'SCHEDULED'
 ON CONFLICT DO NOTHING;
 
+-- name: queues_with_hand_outs
+SELECT DISTINCT queue FROM tasks WHERE state = 'SCHEDULED';
+
 -- name: send_unseen_again
 -- Hand-outs of a queue that was empty for a while, and that no run holds: the broker has lost them.
 INSERT INTO outbox (task_id, dispatch, created_at)
