@@ -297,11 +297,20 @@ class TestLearning:
 STUMBLE = EngineError("mounting storage for container 1: lstat /x/merged: no such file or directory")
 
 
+FIREWALL = EngineError(
+    "netavark: unable to append rule '-d 10.88.0.0/16 -j ACCEPT' to table 'nat': code: 1, msg: iptables: "
+    "No chain/target/match by that name."
+)
+
+
+@pytest.mark.parametrize("stumble", [STUMBLE, FIREWALL], ids=["storage", "firewall"])
 @pytest.mark.parametrize("method", ["start_container", "create_container", "put_archive"])
-def test_an_engine_that_stumbles_is_asked_again(engine: ServedEngine, tmp_path: Path, method: str) -> None:
+def test_an_engine_that_stumbles_is_asked_again(
+    engine: ServedEngine, tmp_path: Path, method: str, stumble: EngineError
+) -> None:
     engine.behaviours = {"main": Behaviour(files=OUTPUT)}
     run = played(tmp_path / "run", workdir="/work", files={"a": "b"})
-    engine.fail(method, error=STUMBLE)
+    engine.fail(method, error=stumble)
     equipment = replace(an_equipment(engine), differences=PODMAN)
     assert Execution(run.task_run(), equipment).run() == "result"
     assert engine.count(method) > 1
