@@ -79,7 +79,15 @@ def test_the_processes_of_a_killed_server_are_ended_by_its_successor(daemon: Dae
 
 def scripts(daemon: Daemon, gate: Gate) -> list[psutil.Process]:
     """The bash processes of tasks."""
-    return [process for process in daemon.processes() if process.name() == "bash"]
+    return [process for process in daemon.processes() if name_of(process) == "bash"]
+
+
+def name_of(process: psutil.Process) -> str:
+    """What it is called; empty when it has ended meanwhile."""
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def test_a_submission_made_while_the_database_restarts_is_taken_once(daemon: Daemon) -> None:

@@ -7,8 +7,9 @@ same run's, and that run must have happened. So a result that counted twice, or 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ Definition = dict[str, Any]
 
 ITEMS = 9
 BRANCHES = 4
+_PARALLEL, _EACH = [f"p{n}" for n in range(BRANCHES)], [f"e{n}" for n in range(ITEMS)]
 TRIES = 3
 """Of the task that always fails: one, and two retries."""
 LINES = 20
 
+_LINE = re.compile(r"\w+ [0-9a-f-]{36} \d+")
 _RUN = """
 token=$(cat /proc/sys/kernel/random/uuid)
 echo "$KEY $token" >> "$JOURNAL"
@@ -107,40 +110,33 @@ def _sequence_faults(job: Job, journal: Journal) -> Iterator[str]:
 
 
 def _parallel(chosen: Chosen) -> Definition:
-    keys = [f"p{number}" for number in range(BRANCHES)]
-    return {
-        "tasks": [
-            {"name": "all", "parallel": {"tasks": [a_task(chosen, key, var=key) for key in keys]}},
-            passing_on(chosen, "gather", " ".join(f"{{{{ tasks.{key} }}}}" for key in keys), var="all"),
-        ],
-        "output": "{{ tasks.all }}",
-    }
-
-
-def _parallel_faults(job: Job, journal: Journal) -> Iterator[str]:
-    keys = [f"p{number}" for number in range(BRANCHES)]
-    yield from _ended(job, "COMPLETED")
-    yield from _rows(job, {(key, "COMPLETED"): 1 for key in ["all", "gather", *keys]})
-    yield from _real(job, journal, dict(zip(keys, str(job.get("result", "")).split(" "), strict=False)))
+    tasks = [a_task(chosen, key, var=key) for key in _PARALLEL]
+    return _gathering(chosen, {"name": "all", "parallel": {"tasks": tasks}}, _PARALLEL)
 
 
 def _each(chosen: Chosen) -> Definition:
     task = a_task(chosen, "e", var="e{{ item.index }}")
     task["name"] = task["env"]["KEY"] = "e{{ item.index }}"
-    return {
-        "tasks": [
-            {"name": "all", "each": {"list": f"{{{{ 1..{ITEMS} }}}}", "concurrency": 3, "task": task}},
-            passing_on(chosen, "gather", " ".join(f"{{{{ tasks.e{n} }}}}" for n in range(ITEMS)), var="all"),
-        ],
-        "output": "{{ tasks.all }}",
-    }
+    each = {"list": f"{{{{ 1..{ITEMS} }}}}", "concurrency": 3, "task": task}
+    return _gathering(chosen, {"name": "all", "each": each}, _EACH)
 
 
-def _each_faults(job: Job, journal: Journal) -> Iterator[str]:
-    keys = [f"e{number}" for number in range(ITEMS)]
-    yield from _ended(job, "COMPLETED")
-    yield from _rows(job, {(key, "COMPLETED"): 1 for key in ["all", "gather", *keys]})
-    yield from _real(job, journal, dict(zip(keys, str(job.get("result", "")).split(" "), strict=False)))
+def _gathering(chosen: Chosen, composite: Definition, keys: Sequence[str]) -> Definition:
+    """The results of all children are the job's."""
+    results = " ".join(f"{{{{ tasks.{key} }}}}" for key in keys)
+    return {"tasks": [composite, passing_on(chosen, "gather", results, var="all")], "output": "{{ tasks.all }}"}
+
+
+def _gathered_faults(keys: Sequence[str]) -> Callable[[Job, Journal], Iterator[str]]:
+    def faults(job: Job, journal: Journal) -> Iterator[str]:
+        yield from _ended(job, "COMPLETED")
+        yield from _rows(job, {(key, "COMPLETED"): 1 for key in ["all", "gather", *keys]})
+        tokens = str(job.get("result", "")).split(" ")
+        if len(tokens) != len(keys):
+            yield f"its result is {job.get('result')!r}, not one token for each of {len(keys)} children"
+        yield from _real(job, journal, dict(zip(keys, tokens, strict=False)))
+
+    return faults
 
 
 def _subjob(chosen: Chosen) -> Definition:
@@ -207,14 +203,20 @@ def _late_faults(job: Job, journal: Journal) -> Iterator[str]:
 
 KINDS = (
     Kind(name="sequence", make=_sequence, faults=_sequence_faults),
-    Kind(name="parallel", make=_parallel, faults=_parallel_faults),
-    Kind(name="each", make=_each, faults=_each_faults),
+    Kind(name="parallel", make=_parallel, faults=_gathered_faults(_PARALLEL)),
+    Kind(name="each", make=_each, faults=_gathered_faults(_EACH)),
     Kind(name="subjob", make=_subjob, faults=_subjob_faults),
     Kind(name="failing", make=_failing, faults=_failing_faults),
     Kind(name="retried", make=_retried, faults=_retried_faults),
     Kind(name="cancelled", make=_slow, faults=_slow_faults, is_cancelled=True),
     Kind(name="late", make=_late, faults=_late_faults),
 )
+
+
+def doubled_lines(log: str) -> Iterator[str]:
+    """Lines that are stored more than once: no run prints the same one twice. Some may be missing, since brokers are wiped."""
+    counts = Counter(line for line in log.splitlines() if _LINE.fullmatch(line))
+    yield from (f"{count} times in its log: {line}" for line, count in counts.items() if count > 1)
 
 
 def _ended(job: Job, state: str) -> Iterator[str]:

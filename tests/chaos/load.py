@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.jobs import KINDS, Chosen, Journal, Kind
+from tests.chaos.jobs import KINDS, Chosen, Journal, Kind, doubled_lines
 from tests.support.daemon import Daemon
 
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -133,6 +133,19 @@ class Load:
                 return
 
 
+def _log_of(load: Load, job_id: str) -> str:
+    """What is stored of it, in any order."""
+    contents: list[str] = []
+    page, pages = 1, 1
+    while page <= pages:
+        answer = load.call("GET", f"/jobs/{job_id}/log?size=100&page={page}")
+        if answer is None:
+            break
+        contents += [part["contents"] for part in answer["items"]]
+        page, pages = page + 1, answer["totalPages"]
+    return "".join(contents)
+
+
 def _pauses(chance: random.Random) -> Callable[[], float]:
     return lambda: chance.uniform(0, LONGEST_PAUSE_SECONDS)
 
@@ -142,5 +155,5 @@ def faults_of(load: Load, sent: Sent) -> list[str]:
     job = load.call("GET", f"/jobs/{sent.job_id}")
     if job is None:
         return [f"{sent.kind.name} {sent.job_id} is lost"]
-    found = sent.kind.faults(job, Journal(sent.journal))
+    found = [*sent.kind.faults(job, Journal(sent.journal)), *doubled_lines(_log_of(load, sent.job_id))]
     return [f"{sent.kind.name} {sent.job_id}: {fault}" for fault in found]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -101,10 +102,14 @@ def _settle(ring: Ring, load: Load, known: int, report: Report) -> list[str]:
         ("directories", _left_directories),
     ):
         try:
-            wait_until(lambda look=look: not look(ring), timeout=CALM_SECONDS)  # type: ignore[misc]
+            wait_until(partial(_is_empty, look, ring), timeout=CALM_SECONDS)
         except AssertionError:
             wrong.append(f"{name}: {look(ring)}")
     return wrong
+
+
+def _is_empty(look: Callable[[Ring], list[str]], ring: Ring) -> bool:
+    return not look(ring)
 
 
 def _untidy(ring: Ring) -> list[str]:

@@ -25,7 +25,7 @@ USERS = "users"
 READY, FAILED = "ready", "failed"
 """Files that the keeper makes: one of them ends the wait for it."""
 KEEPER_LOG = "keeper.log"
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 class EngineNotStarted(Exception):

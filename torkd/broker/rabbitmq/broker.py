@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Protocol, TypeVar
 
@@ -270,7 +271,7 @@ class RabbitMQBroker:
             told.release()
 
         for queue in COORDINATOR_QUEUES:
-            connection.run(lambda queue=queue: declarer.ensure(queue, declared))  # type: ignore[misc]
+            connection.run(partial(declarer.ensure, queue, declared))
         for _ in COORDINATOR_QUEUES:
             if not told.acquire(timeout=self._options.wait):
                 raise BrokerUnavailable(f"RabbitMQ at {self._address} does not answer")
