@@ -82,9 +82,9 @@ class Interruptible:
         with self.changed:
             self._lost = ""
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait, with `changed` held, for something to come true; raises `EngineUnavailable` when the engine goes away."""
-        self.changed.wait_for(lambda: bool(self._lost) or condition())
+    def wait_for(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
+        """Wait, with `changed` held, for something to come true, or so long; raises `EngineUnavailable` when the engine goes away."""
+        self.changed.wait_for(lambda: bool(self._lost) or condition(), seconds)
         self._check_presence()
 
     def note(self, method: str, arguments: tuple[Any, ...]) -> Call:

@@ -166,8 +166,16 @@ class FakeEngine(Interruptible):
         """Block until it has ended."""
         with self.changed:
             found = self._container(container)
-            self.wait_for(lambda: found.standing is not Standing.RUNNING or found.name not in self.containers)
+            self.wait_for(lambda: self._has_ended(found))
             return found.exit_code
+
+    @counted
+    def wait_briefly(self, container: str, seconds: float) -> int | None:
+        """Block until it has ended, or so long."""
+        with self.changed:
+            found = self._container(container)
+            self.wait_for(lambda: self._has_ended(found), seconds)
+            return found.exit_code if self._has_ended(found) else None
 
     @counted
     def inspect_container(self, container: str) -> ContainerState:
@@ -312,6 +320,9 @@ class FakeEngine(Interruptible):
 
     def _find(self, name: str) -> FakeContainer | None:
         return next((found for found in self.containers.values() if name in {found.name, found.id}), None)
+
+    def _has_ended(self, container: FakeContainer) -> bool:
+        return container.standing is not Standing.RUNNING or container.name not in self.containers
 
     def _behaviour(self, name: str) -> Behaviour:
         fitting = [end for end in self.behaviours if name.endswith(end)]

@@ -46,6 +46,7 @@ class Client:
         self.socket.settimeout(20)
         self.scheduled = 0
         self.gone = 0
+        self.attended = 0
         self.connection = Connection(
             server,
             ScriptedFeed(heartbeat),
@@ -53,7 +54,7 @@ class Client:
             chunked=chunked,
             gone=self._count_gone,
             schedule=self._count_scheduled,
-            attend=lambda connection: None,
+            attend=self._count_attended,
             now=0.0,
         )
 
@@ -62,6 +63,9 @@ class Client:
 
     def _count_scheduled(self, connection: Connection) -> None:
         self.scheduled += 1
+
+    def _count_attended(self, connection: Connection) -> None:
+        self.attended += 1
 
     def read(self, told: Told, *, now: float, took: float = 0.0) -> None:
         """What the hub's reader does."""
@@ -115,6 +119,16 @@ def test_an_expensive_feed_rests(client: Client) -> None:
     assert client.connection.wait_seconds(1.2) == pytest.approx(0.2)
     client.tick(1.4)
     assert client.scheduled == 2
+
+
+def test_a_feed_that_rests_is_not_looked_at_again_and_again(client: Client) -> None:
+    client.connection.start(0)
+    client.read(Told(), now=1, took=0.1)
+    client.connection.wake(1.2)
+    assert client.attended == 1
+    for _ in range(5):
+        client.tick(1.3)
+    assert client.attended == 1
 
 
 def test_a_slow_client_is_not_read_for_until_it_has_taken_all(client: Client) -> None:

@@ -98,7 +98,7 @@ class Connection:
             if self._due_at is not None and now >= self._due_at:
                 self._due_at = None
                 self._rung = True
-            self._read_if_ready(now)
+            self._read_unless_resting(now)  # whoever ticks asks `wait_seconds`: to be called again would be a busy loop
 
     def flush(self, now: float) -> None:
         """The socket takes more."""
@@ -140,13 +140,18 @@ class Connection:
         self.gone()
 
     def _read_if_ready(self, now: float) -> None:
-        if not self._rung or self._reading or self._unsent or self._finishing or self._broken or self._closed:
-            return
-        if now < self._rest_until:
+        if not self._read_unless_resting(now):
             self._attend(self)
-            return
+
+    def _read_unless_resting(self, now: float) -> bool:
+        """Have it read if there is reason to; False when the time for that is yet to come."""
+        if not self._rung or self._reading or self._unsent or self._finishing or self._broken or self._closed:
+            return True
+        if now < self._rest_until:
+            return False
         self._reading = True
         self._schedule(self)
+        return True
 
     def _append_head(self, told: Told) -> None:
         self._unsent += self._head(told.status, None if self.feed.heartbeat else len(told.data))

@@ -124,6 +124,9 @@ class Engine(Protocol):
     def wait_container(self, container: str) -> int:
         """Block until it has ended; its exit code. For one that was started."""
 
+    def wait_briefly(self, container: str, seconds: float) -> int | None:
+        """The same, for so long at most; None when it runs on."""
+
     def inspect_container(self, container: str) -> ContainerState:
         """What it is doing. Raises `ResourceMissing`."""
 

@@ -17,6 +17,7 @@ from typing import Any, cast
 import docker
 import requests
 from docker.utils import parse_repository_tag
+from urllib3.exceptions import ReadTimeoutError
 
 from torkd.runtime.containers.differences import Differences
 from torkd.runtime.containers.engine import (
@@ -95,6 +96,19 @@ class SdkEngine:
         with translated(self._title):
             # One wait may take for days; a null timeout is how the SDK says so.
             answer = self._connected().wait(container, timeout=cast("int", None))
+        return int(answer["StatusCode"])
+
+    def wait_briefly(self, container: str, seconds: float) -> int | None:
+        """Wait until it has ended, but not for long."""
+        with translated(self._title):
+            try:
+                answer = self._connected().wait(container, timeout=cast("int", seconds))
+            except requests.exceptions.Timeout:
+                return None
+            except requests.exceptions.ConnectionError as error:  # the head of the answer came at once, and nothing more
+                if any(isinstance(argument, ReadTimeoutError) for argument in error.args):
+                    return None
+                raise
         return int(answer["StatusCode"])
 
     def inspect_container(self, container: str) -> ContainerState:

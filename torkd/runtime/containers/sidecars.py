@@ -58,9 +58,14 @@ class Sidecars:
             container.leave()
 
     def remove(self) -> None:
-        """The main container has ended."""
+        """The main container has ended. What they have printed until now is in the log."""
         while self._containers:
-            self._containers.pop().remove()
+            container = self._containers.pop()
+            try:
+                if container.watch is not None and not container.watch.is_over:
+                    container.stop(grace_seconds=0)
+            finally:
+                container.remove()
 
     def _container(self, index: int, sidecar: Sidecar) -> StepContainer:
         published = None

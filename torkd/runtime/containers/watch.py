@@ -26,6 +26,8 @@ from torkd.runtime.process import CUT_SIZE, TAIL_SIZE
 from torkd.runtime.protocol import LogSink
 
 _LOOK_SECONDS = 0.25
+_BRIEF_SECONDS = 0.25
+"""How long the log of a container may be waited for that is perhaps done by then."""
 _KILLED = 137
 _LONG_LOG = 512 * 1024 * 1024
 """From so many bytes on a log is not read twice for a few words at its end that may be missing."""
@@ -139,10 +141,14 @@ class Watch:
     def _see_to_the_end(self) -> None:
         while not self._is_abandoned():
             try:
-                self._read_log()
+                code = self._end_soon()
                 if self._is_abandoned():
                     return
-                code = self._await_end()
+                if code is None:
+                    self._read_log()
+                    if self._is_abandoned():
+                        return
+                    code = self._await_end()
                 is_killed = code == _KILLED
                 state = self._engine.inspect_container(self._container) if is_killed else None
                 self.ending = Ending(
@@ -158,6 +164,16 @@ class Watch:
     def _is_abandoned(self) -> bool:
         return self._abandoned
 
+    def _end_soon(self) -> int | None:
+        """The exit code of one that is done at once: its log is read only once, and need not be followed."""
+        if not self._may_miss_the_end:
+            return None
+        code = self._engine.wait_briefly(self._container, _BRIEF_SECONDS)
+        if code is not None:
+            with suppress(ResourceMissing):  # somebody else removed it, and its log
+                self._read_log(follow=False)
+        return code
+
     def _await_end(self) -> int:
         """The exit code. A log that ended before the container may have is read once more."""
         ended_at = time.monotonic()
@@ -168,8 +184,8 @@ class Watch:
                 self._read_log()
         return code
 
-    def _read_log(self) -> None:
-        self._stream = stream = self._engine.follow_log(self._container)
+    def _read_log(self, *, follow: bool = True) -> None:
+        self._stream = stream = self._engine.follow_log(self._container, follow=follow)
         if self._abandoned:  # perhaps before there was a stream to close
             stream.close()
         seen = dict.fromkeys(self._taken, 0)

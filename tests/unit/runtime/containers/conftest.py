@@ -25,3 +25,4 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(removal, "TRIES", 2)
     monkeypatch.setattr(removal, "FIRST_PAUSE_SECONDS", 0.001)
     monkeypatch.setattr(watch, "_LOOK_SECONDS", 0.002)
+    monkeypatch.setattr(watch, "_BRIEF_SECONDS", 0.002)

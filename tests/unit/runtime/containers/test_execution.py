@@ -169,7 +169,7 @@ def test_an_end_that_is_not_known_is_told_with_its_reason(
     engine: ServedEngine, tmp_path: Path, error: Exception, text: str
 ) -> None:
     def refuse(call: Call) -> None:
-        if call.method in {"wait_container", "inspect_container"}:
+        if call.method in {"wait_briefly", "wait_container", "inspect_container"}:
             raise error
 
     engine.interfere(refuse)

@@ -232,6 +232,7 @@ def test_the_rich_task_makes_every_kind_of_call(engine: ServedEngine, tmp_path: 
         "connect_network",
         "start_container",
         "follow_log",
+        "wait_briefly",
         "wait_container",
         "inspect_container",
         "remove_container",

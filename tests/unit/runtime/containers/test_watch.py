@@ -128,29 +128,50 @@ class TestLog:
         assert end_of(watch).code == 0
         assert log.text("stdout") == "first\nlast\n"
 
-    def test_last_words_that_an_engine_leaves_out_of_a_followed_log_are_read_when_the_container_has_ended(self) -> None:
+    def test_last_words_that_an_engine_leaves_out_of_a_followed_log_are_read_when_the_container_has_ended(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(watch_module, "_BRIEF_SECONDS", 0.0)
         engine, log = CuttingEngine(1, is_broken=False), KeptLog()
-        begun(
-            engine, Behaviour(output=[("stdout", b"first\n"), ("stdout", b"last"), ("stderr", b"words")], exit_code=1)
-        )
+        begun(engine, Behaviour(stays=True, output=[("stdout", b"first\n"), ("stdout", b"last"), ("stderr", b"words")]))
         watch = watched(engine, log, may_miss_the_end=True)
+        wait_until(lambda: engine.count("wait_container"))
+        engine.end("c", 1)
         assert end_of(watch).code == 1
         assert (log.text("stdout"), log.text("stderr")) == ("first\nlast", "words")
         assert watch.tail == b"first\nlastwords"
+
+    def test_the_log_of_a_container_that_is_done_at_once_is_read_once(self, engine: ServedEngine) -> None:
+        log = KeptLog()
+        begun(engine, Behaviour(output=[("stdout", b"first\n"), ("stdout", b"last")], exit_code=1))
+        watch = watched(engine, log, may_miss_the_end=True)
+        assert end_of(watch).code == 1
+        assert log.text("stdout") == "first\nlast"
+        assert (engine.count("follow_log"), engine.count("wait_container")) == (1, 0)
+
+    def test_the_log_of_a_container_that_goes_on_is_followed(self, engine: ServedEngine) -> None:
+        log = KeptLog()
+        begun(engine, Behaviour(stays=True, output=[("stdout", b"first\n")]))
+        watch = watched(engine, log, may_miss_the_end=True)
+        wait_until(lambda: log.text("stdout") == "first\n")
+        engine.say("c", b"last")
+        engine.end("c", 0)
+        assert end_of(watch).code == 0
+        assert log.text("stdout") == "first\nlast"
 
     def test_a_log_that_is_gone_with_its_container_hides_no_exit_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
         engine, log = ServedEngine("bb"), KeptLog()
         begun(engine, Behaviour(output=[("stdout", b"first\n")], exit_code=3))
         follow_log = engine.follow_log
 
-        def follow_once(container: str) -> LogStream:
-            if engine.count("wait_container"):
+        def follow_once(container: str, *, follow: bool = True) -> LogStream:
+            if not follow:
                 raise ResourceMissing(f"No such container: {container}")
-            return follow_log(container)
+            return follow_log(container, follow=follow)
 
         monkeypatch.setattr(engine, "follow_log", follow_once)
         assert end_of(watched(engine, log, may_miss_the_end=True)).code == 3
-        assert log.text("stdout") == "first\n"
+        assert log.text("stdout") == ""
 
     def test_what_a_worker_of_before_logged_is_passed_over_and_yet_in_the_tail(self, engine: ServedEngine) -> None:
         log = KeptLog()
