@@ -33,6 +33,7 @@ from torkd.runtime.containers.engine import (
 )
 from torkd.runtime.containers.sdk_errors import reason, translated
 from torkd.runtime.containers.sdk_streams import SdkLogStream, SdkPullStream
+from torkd.runtime.containers.socket_client import SocketClient
 
 CALL_SECONDS = 60.0
 """How long an answer may take. A loaded engine is slow, a dead one refuses at once."""
@@ -103,9 +104,11 @@ class SdkEngine:
         with translated(self._title):
             try:
                 answer = self._connected().wait(container, timeout=cast("int", seconds))
-            except requests.exceptions.Timeout:
+            except (ReadTimeoutError, requests.exceptions.Timeout):
                 return None
-            except requests.exceptions.ConnectionError as error:  # the head of the answer came at once, and nothing more
+            except (
+                requests.exceptions.ConnectionError
+            ) as error:  # the head of the answer came at once, and nothing more
                 if any(isinstance(argument, ReadTimeoutError) for argument in error.args):
                     return None
                 raise
@@ -278,12 +281,9 @@ class SdkEngine:
 
 def open_client(base_url: str, **arguments: Any) -> Client:
     """A connection to the engine there, in the newest version of the API that both sides know."""
-    client = Client(
-        base_url=base_url, version="auto", timeout=int(CALL_SECONDS), max_pool_size=_CONNECTIONS, **arguments
-    )
-    # No proxy and no netrc leads to a socket; to look for them is a third of what a call costs.
-    client.trust_env = not base_url.startswith("unix://")
-    return client
+    if base_url.startswith("unix://"):
+        return SocketClient(base_url, timeout=int(CALL_SECONDS), max_pool_size=_CONNECTIONS)
+    return Client(base_url=base_url, version="auto", timeout=int(CALL_SECONDS), max_pool_size=_CONNECTIONS, **arguments)
 
 
 def _auth_header(credentials: Credentials | None) -> str:
