@@ -47,6 +47,19 @@ def test_a_job_is_taken_in_yaml_and_json(daemon: Daemon, kind: str, body: bytes)
     assert daemon.wait(summary["id"])["state"] == "COMPLETED"
 
 
+def test_every_submission_is_answered_with_what_is_stored(daemon: Daemon) -> None:
+    body = b"name: told\ndescription: all of it\ntags: [a, b]\ninputs: {who: me}\ntasks: [{name: one, run: 'true'}]\n"
+    for _ in range(2):  # the first one is read again, later ones are known
+        _, told = post(daemon, body)
+        daemon.wait(told["id"])
+        (stored,) = [job for job in daemon.call("GET", "/jobs?q=told")["items"] if job["id"] == told["id"]]
+        changing = {"state", "position", "startedAt", "completedAt", "progress"}
+        assert {key: value for key, value in told.items() if key not in changing} == {
+            key: value for key, value in stored.items() if key not in changing
+        }
+        assert told["createdBy"]["username"] == "guest"
+
+
 REFUSED = {
     "unknown-key": (b"name: x\ntaks: []\n", "text/yaml", 400, "did you mean 'tasks'"),
     "not-json": (b"{", "application/json", 400, "1:2: a key is missing here"),

@@ -43,6 +43,8 @@ class Submission:
         self._streams = streams
         self._body_limit = body_limit
         self._now = now
+        self._account: User | None = None
+        """Of whom all jobs are, as it is stored, once a job of theirs was seen."""
 
     def take(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Accept the job in the body, and answer with it."""
@@ -63,22 +65,26 @@ class Submission:
 
     def _summary(self, accepted: Accepted, definition: JobDefinition) -> JobSummary:
         """The job as it was submitted; one that was there before, as it is."""
+        if accepted.created_at is not None and self._account is not None:
+            return _as_submitted(accepted.job_id, definition, accepted.created_at, self._account)
         try:
             stored = self._reading.get_summary(accepted.job_id)
         except Unavailable:
             # The job is stored. An error now would make the client send it again.
-            return _as_submitted(accepted.job_id, definition, self._now())
+            now = accepted.created_at or self._now()
+            return _as_submitted(accepted.job_id, definition, now, User(username=GUEST_USERNAME))
         if accepted.repeated:
             return stored
+        self._account = stored.created_by
         return replace(
             stored, state=JobState.PENDING, position=0, started_at=None, completed_at=None, result="", progress=0
         )
 
 
-def _as_submitted(job_id: str, definition: JobDefinition, now: datetime) -> JobSummary:
+def _as_submitted(job_id: str, definition: JobDefinition, now: datetime, account: User) -> JobSummary:
     return JobSummary(
         id=job_id,
-        created_by=User(username=GUEST_USERNAME),
+        created_by=account,
         name=definition.name,
         description=definition.description,
         tags=definition.tags,

@@ -20,12 +20,13 @@ from torkd.broker.queues import LOGS, TASK_EVENT_QUEUES
 from torkd.clock import utc_now
 from torkd.coordinator.apply import Publisher
 from torkd.coordinator.due import DueLoop
-from torkd.coordinator.handle import Handled, fold, handle
+from torkd.coordinator.handle import Handled, handle
 from torkd.coordinator.heartbeats import HeartbeatLoop
 from torkd.coordinator.logs import PARTS_IN_HAND, LogLoop
 from torkd.coordinator.loop import BatchLoop, children_due
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
+from torkd.coordinator.submissions import Submissions
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
 
@@ -60,6 +61,7 @@ class Coordinator:
         self._new_id = new_id
         self._clock = clock
         self._publisher = Publisher(datastore, broker)
+        self._submissions = Submissions(datastore, self._publish, clock=clock, new_id=new_id)
         self._loops: list[BatchLoop] = []
         self._due: DueLoop | None = None
         self._heartbeats: HeartbeatLoop | None = None
@@ -146,18 +148,8 @@ class Coordinator:
 
     def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
         """Accept a job: when this returns it will run, whatever happens. A repeated key answers with its first job."""
-        job_id = self._new_id()
-        event = JobSubmitted(job_id=job_id, definition=definition, created_by=GUEST_ID)
-        with self._datastore.begin() as batch:
-            if key is not None:
-                accepted = batch.accept(key, job_id)
-                if accepted.repeated:
-                    return accepted
-            handled = fold(batch, batch.load([event]), [event], now=self._clock(), new_id=self._new_id)
-            if handled.failed:
-                raise handled.failed[0][1]
-        self._publish(handled)
-        return Accepted(job_id=job_id, repeated=False)
+        event = JobSubmitted(job_id=self._new_id(), definition=definition, created_by=GUEST_ID)
+        return self._submissions.submit(event) if key is None else self._submissions.submit_once(event, key)
 
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound`, or `StateConflict` when it has ended."""

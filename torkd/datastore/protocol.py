@@ -33,6 +33,8 @@ class Accepted:
 
     job_id: str
     repeated: bool
+    created_at: datetime | None = None
+    """Of a job that is new, if it is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
 
+from torkd.broker.rabbitmq.gathering import GatheringConnection
 from torkd.broker.rabbitmq.outage import Outage, why
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class KeptConnection:
         self._outage = outage
         self._loop = IOLoop()
         self._jobs: deque[Job] = deque()
-        self._connection: SelectConnection | None = None
+        self._is_called = False
+        """Whether the loop is going to look at the jobs anyway."""
+        self._connection: GatheringConnection | None = None
         self._guests: dict[Guest, None] = {}
         self._up = threading.Event()
         self._closing = False
@@ -81,7 +84,9 @@ class KeptConnection:
     def run(self, job: Job) -> None:
         """Do this in the connection's thread, soon and in order. From any thread. After the end nothing is done any more."""
         self._jobs.append(job)
-        self._loop.add_callback_threadsafe(self._run_jobs)
+        if not self._is_called:
+            self._is_called = True
+            self._loop.add_callback_threadsafe(self._run_jobs)
 
     def later(self, seconds: float, job: Job) -> object:
         """Do this after a while. For the connection's thread."""
@@ -135,8 +140,16 @@ class KeptConnection:
         self._down(f"{type(error).__name__}: {error}")
 
     def _run_jobs(self) -> None:
-        for _ in range(len(self._jobs)):
-            self._guarded(self._jobs.popleft())
+        self._is_called = False  # whoever adds a job from here on calls again
+        connection = self._connection
+        if connection is not None:
+            connection.hold()
+        try:
+            for _ in range(len(self._jobs)):
+                self._guarded(self._jobs.popleft())
+        finally:
+            if connection is not None:
+                connection.release()
 
     def _guarded(self, job: Job) -> None:
         try:
@@ -147,7 +160,7 @@ class KeptConnection:
     def _connect(self) -> None:
         if self._closing:
             return
-        self._connection = SelectConnection(
+        self._connection = GatheringConnection(
             self._parameters,
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_open_error,
