@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench chaos fuzz servers clean
+.PHONY: help hello serve test lint check bench chaos soak fuzz servers clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ bench: $(BIN)/.dev  ## figures, as ratios against something run in the same minu
 
 chaos: $(BIN)/.dev servers  ## 300 faults under load, for up to an hour, and whether anything was lost
 	$(BIN)/python -m tests.chaos --faults 300
+
+soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a message be held
+	$(BIN)/python -m tests.soak
 
 fuzz: $(BIN)/.dev servers  ## the random tests, for longer
 	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) tests/unit

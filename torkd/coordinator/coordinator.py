@@ -149,7 +149,7 @@ class Coordinator:
     def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
         """Accept a job: when this returns it will run, whatever happens. A repeated key answers with its first job."""
         event = JobSubmitted(job_id=self._new_id(), definition=definition, created_by=GUEST_ID)
-        return self._submissions.submit(event) if key is None else self._submissions.submit_once(event, key)
+        return self._submissions.submit(event, key)
 
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound`, or `StateConflict` when it has ended."""

@@ -22,12 +22,13 @@ class _Waiting:
     """One submission, and what became of it."""
 
     event: JobSubmitted
-    is_done: bool = False
+    key: IdempotencyKey | None
+    accepted: Accepted | None = None
     error: BaseException | None = None
-    accepted_at: datetime | None = None
 
-    def end(self, accepted_at: datetime | None, error: BaseException | None) -> None:
-        self.accepted_at, self.error, self.is_done = accepted_at, error, True
+    @property
+    def is_done(self) -> bool:
+        return self.accepted is not None or self.error is not None
 
 
 class Submissions:
@@ -46,9 +47,12 @@ class Submissions:
         self._waiting: deque[_Waiting] = deque()
         self._turn = threading.Lock()
 
-    def submit(self, event: JobSubmitted) -> Accepted:
-        """Return once the job is stored. Raises why it can't be: that is no other job's matter."""
-        own = _Waiting(event)
+    def submit(self, event: JobSubmitted, key: IdempotencyKey | None) -> Accepted:
+        """Return once the job is stored; a key that was used before is answered with the job that it was used for.
+
+        Raises why it can't be stored: that is no other job's matter.
+        """
+        own = _Waiting(event, key)
         self._waiting.append(own)
         with self._turn:
             while not own.is_done:
@@ -56,40 +60,40 @@ class Submissions:
                 self._take(group)
         if own.error is not None:
             raise own.error
-        return Accepted(job_id=event.job_id, repeated=False, created_at=own.accepted_at)
-
-    def submit_once(self, event: JobSubmitted, key: IdempotencyKey) -> Accepted:
-        """The same, unless the key was used before: then the answer is the job that it was used for."""
-        now = self._clock()
-        with self._datastore.begin() as batch:
-            accepted = batch.accept(key, event.job_id)
-            if accepted.repeated:
-                return accepted
-            handled = fold(batch, batch.load([event]), [event], now=now, new_id=self._new_id)
-            if handled.failed:
-                raise handled.failed[0][1]
-        self._publish(handled)
-        return Accepted(job_id=event.job_id, repeated=False, created_at=now)
+        assert own.accepted is not None
+        return own.accepted
 
     def _take(self, group: Sequence[_Waiting]) -> None:
         now = self._clock()
         try:
-            handled = self._store([waiting.event for waiting in group], now)
+            handled, known = self._store(group, now)
         except BaseException as error:
             if len(group) > 1 and isinstance(error, Exception) and not isinstance(error, Unavailable | OSError):
                 for waiting in group:  # what is wrong with one of them is no fault of the others
                     self._take([waiting])
                 return
             for waiting in group:
-                waiting.end(None, copy.copy(error))
+                waiting.error = copy.copy(error) if len(group) > 1 else error
             if not isinstance(error, Exception):
                 raise
             return
-        failures = {id(event): failure for event, failure in handled.failed}
         for waiting in group:
-            waiting.end(now, failures.get(id(waiting.event)))
+            waiting.accepted = known.get(id(waiting)) or Accepted(
+                job_id=waiting.event.job_id, repeated=False, created_at=now
+            )
         self._publish(handled)
 
-    def _store(self, events: Sequence[JobSubmitted], now: datetime) -> Handled:
+    def _store(self, group: Sequence[_Waiting], now: datetime) -> tuple[Handled, dict[int, Accepted]]:
+        """Also answers which of them were known, by their keys."""
+        known: dict[int, Accepted] = {}
         with self._datastore.begin() as batch:
-            return fold(batch, batch.load(events), events, now=now, new_id=self._new_id)
+            for waiting in group:
+                if waiting.key is not None:
+                    accepted = batch.accept(waiting.key, waiting.event.job_id)
+                    if accepted.repeated:
+                        known[id(waiting)] = accepted
+            events = [waiting.event for waiting in group if id(waiting) not in known]
+            handled = fold(batch, batch.load(events), events, now=now, new_id=self._new_id)
+            if handled.failed:  # nothing is stored, not even a key
+                raise handled.failed[0][1]
+        return handled, known
