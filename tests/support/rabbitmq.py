@@ -18,10 +18,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import psutil
 
+from tests.support.certificates import CA_FILE, CERTIFICATE_FILE, HOST, KEY_FILE, make_certificates
 from tests.support.server_process import PID_FILE, start_server
 from tests.support.waiting import wait_until
 
@@ -29,6 +30,7 @@ PROGRAMS = Path("/usr/lib/rabbitmq/bin")
 """Not those on PATH, which change the user."""
 PLACE_FILE = "place.json"
 USER = PASSWORD = "guest"
+PORTS = ("port", "management_port", "epmd_port", "distribution_port", "tls_port")
 
 
 _STARTED: list[subprocess.Popen[bytes]] = []
@@ -44,6 +46,7 @@ class RabbitMQServer:
     management_port: int
     epmd_port: int
     distribution_port: int
+    tls_port: int
 
     @classmethod
     def of(cls, base: Path) -> RabbitMQServer:
@@ -58,6 +61,16 @@ class RabbitMQServer:
     def url(self, virtual_host: str) -> str:
         """To connect to."""
         return f"amqp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{quote(virtual_host, safe='')}"
+
+    def tls_url(self, virtual_host: str, host: str = HOST, **query: str) -> str:
+        """The same by TLS; `host` is a name of this machine, which the certificate may have or not."""
+        place = f"{USER}:{PASSWORD}@{host}:{self.tls_port}/{quote(virtual_host, safe='')}"
+        return f"amqps://{place}?{urlencode(query)}"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of who has signed the server's."""
+        return self.base / CA_FILE
 
     def make_virtual_host(self, name: str) -> None:
         """A new one, empty."""
@@ -208,11 +221,16 @@ class RabbitMQServer:
 
 def start(base: Path) -> None:
     """Start it in this directory."""
-    place = {key: _lasting_port() for key in ("port", "management_port", "epmd_port", "distribution_port")}
+    place = {key: _lasting_port() for key in PORTS}
     (base / PLACE_FILE).write_text(json.dumps(place))
     (base / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    make_certificates(base)
     (base / "rabbitmq.conf").write_text(
-        f"""management.tcp.ip = 127.0.0.1
+        f"""listeners.ssl.default = 127.0.0.1:{place["tls_port"]}
+ssl_options.cacertfile = {base / CA_FILE}
+ssl_options.certfile = {base / CERTIFICATE_FILE}
+ssl_options.keyfile = {base / KEY_FILE}
+management.tcp.ip = 127.0.0.1
 management.tcp.port = {place["management_port"]}
 disk_free_limit.absolute = 50MB
 vm_memory_high_watermark.absolute = 1GB
