@@ -138,7 +138,8 @@ def fan_out(daemon: Daemon, raw: RawPostgres, setup: Setup = STANDALONE) -> Iter
 def many_jobs(daemon: Daemon, raw: RawPostgres, setup: Setup = STANDALONE) -> Iterator[Figure]:
     """Short jobs from several clients at once."""
     commits, rows, took = [], [], []
-    for _ in range(MANY_ROUNDS):
+    _time_jobs(daemon)
+    for _ in range(ROUNDS):
         commits.append(raw.commits_per_second(200))
         rows.append(raw.rows_per_second())
         took.append(_time_jobs(daemon))
