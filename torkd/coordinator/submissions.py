@@ -1,28 +1,36 @@
-"""Accepting jobs: those that are submitted at the same time share a transaction, whose commit costs more than a job's rows."""
+"""Accepting jobs: those that are submitted at the same time share a transaction, whose commit costs more than a job's rows.
+
+Whoever comes while nobody stores leads: it stores for all who wait, and passes the lead on before it publishes. A submission with
+an idempotency key has a transaction of its own, since it may have to wait for somebody else who uses the same key.
+"""
 
 from __future__ import annotations
 
 import copy
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from tork.errors import Unavailable
+from tork.errors import TorkError, Unavailable
 from torkd.coordinator.handle import Handled, fold
-from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
+from torkd.datastore.protocol import Accepted, Batch, Datastore, IdempotencyKey
 from torkd.engine.events import JobSubmitted
 
 MOST_TOGETHER = 100
 
+_LOG = logging.getLogger(__name__)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Waiting:
     """One submission, and what became of it."""
 
     event: JobSubmitted
-    key: IdempotencyKey | None
+    woken: threading.Event = field(default_factory=threading.Event)
+    """That it is done, or leads now."""
     accepted: Accepted | None = None
     error: BaseException | None = None
 
@@ -32,7 +40,7 @@ class _Waiting:
 
 
 class Submissions:
-    """Any thread may submit: one of them at a time does it for all who wait. `publish` sends what came of it."""
+    """Any thread may submit. `publish` sends what came of it; what it fails to send goes out later."""
 
     def __init__(
         self,
@@ -42,58 +50,91 @@ class Submissions:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
     ) -> None:
-        self._datastore, self._publish = datastore, publish
+        self._datastore, self._send = datastore, publish
         self._clock, self._new_id = clock, new_id
+        self._lock = threading.Lock()
         self._waiting: deque[_Waiting] = deque()
-        self._turn = threading.Lock()
+        self._is_led = False
 
     def submit(self, event: JobSubmitted, key: IdempotencyKey | None) -> Accepted:
         """Return once the job is stored; a key that was used before is answered with the job that it was used for.
 
         Raises why it can't be stored: that is no other job's matter.
         """
-        own = _Waiting(event, key)
-        self._waiting.append(own)
-        with self._turn:
-            while not own.is_done:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
-                self._take(group)
+        if key is not None:
+            return self._submit_once(event, key)
+        own = _Waiting(event)
+        with self._lock:
+            self._waiting.append(own)
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            own.woken.wait()
+        if not own.is_done:
+            self._lead()
         if own.error is not None:
             raise own.error
         assert own.accepted is not None
         return own.accepted
 
-    def _take(self, group: Sequence[_Waiting]) -> None:
+    def _submit_once(self, event: JobSubmitted, key: IdempotencyKey) -> Accepted:
         now = self._clock()
-        try:
-            handled, known = self._store(group, now)
-        except BaseException as error:
-            if len(group) > 1 and isinstance(error, Exception) and not isinstance(error, Unavailable | OSError):
-                for waiting in group:  # what is wrong with one of them is no fault of the others
-                    self._take([waiting])
-                return
-            for waiting in group:
-                waiting.error = copy.copy(error) if len(group) > 1 else error
-            if not isinstance(error, Exception):
-                raise
-            return
-        for waiting in group:
-            waiting.accepted = known.get(id(waiting)) or Accepted(
-                job_id=waiting.event.job_id, repeated=False, created_at=now
-            )
-        self._publish(handled)
-
-    def _store(self, group: Sequence[_Waiting], now: datetime) -> tuple[Handled, dict[int, Accepted]]:
-        """Also answers which of them were known, by their keys."""
-        known: dict[int, Accepted] = {}
         with self._datastore.begin() as batch:
+            accepted = batch.accept(key, event.job_id)
+            if accepted.repeated:
+                return accepted
+            handled = self._fold(batch, [event], now)
+        self._publish(handled)
+        return Accepted(job_id=event.job_id, repeated=False, created_at=now)
+
+    def _lead(self) -> None:
+        with self._lock:
+            group = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+        stored: list[Handled] = []
+        try:
+            self._store(group, stored)
+        finally:
+            with self._lock:
+                self._is_led = bool(self._waiting)
+                following = self._waiting[0] if self._waiting else None
+            if following is not None:
+                following.woken.set()
             for waiting in group:
-                if waiting.key is not None:
-                    accepted = batch.accept(waiting.key, waiting.event.job_id)
-                    if accepted.repeated:
-                        known[id(waiting)] = accepted
-            events = [waiting.event for waiting in group if id(waiting) not in known]
-            handled = fold(batch, batch.load(events), events, now=now, new_id=self._new_id)
-            if handled.failed:  # nothing is stored, not even a key
-                raise handled.failed[0][1]
-        return handled, known
+                if not waiting.is_done:
+                    waiting.error = TorkError("the submission was interrupted: whether the job is stored is not known")
+                waiting.woken.set()
+        for handled in stored:
+            self._publish(handled)
+
+    def _store(self, group: Sequence[_Waiting], stored: list[Handled]) -> None:
+        """Give each its answer. What the database refuses is halved until the one is found that is to blame."""
+        parts = [list(group)]
+        while parts:
+            part, now = parts.pop(), self._clock()
+            try:
+                with self._datastore.begin() as batch:
+                    handled = self._fold(batch, [waiting.event for waiting in part], now)
+            except (Unavailable, OSError) as error:
+                for waiting in (one for rest in (part, *parts) for one in rest):
+                    waiting.error = copy.copy(error)
+                return
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is for the one whose matter it is
+                if len(part) == 1:
+                    part[0].error = error
+                else:
+                    parts += [part[len(part) // 2 :], part[: len(part) // 2]]
+            else:
+                stored.append(handled)
+                for waiting in part:
+                    waiting.accepted = Accepted(job_id=waiting.event.job_id, repeated=False, created_at=now)
+
+    def _fold(self, batch: Batch, events: Sequence[JobSubmitted], now: datetime) -> Handled:
+        handled = fold(batch, batch.load(events), events, now=now, new_id=self._new_id)
+        if handled.failed:  # nothing of it is to be stored, not even a key
+            raise handled.failed[0][1]
+        return handled
+
+    def _publish(self, handled: Handled) -> None:
+        try:
+            self._send(handled)
+        except Exception:  # noqa: BLE001 -- the jobs are stored, and nobody must send them again
+            _LOG.exception("what an accepted job needs could not be sent, and goes out later")

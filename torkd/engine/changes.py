@@ -16,6 +16,8 @@ class CreateJob:
 
     row: JobRow
     definition: JobDefinition
+    made_by: str | None = None
+    """The id of the job whose task made it, whether that waits for it or not."""
 
 
 @dataclass(frozen=True, slots=True)

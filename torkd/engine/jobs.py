@@ -183,7 +183,7 @@ def start_subjob(turn: Turn, task_id: str) -> None:
     row = replace(row, has_secrets=row.has_secrets or parent_job.has_secrets)
     if not subjob.detached:
         row = _attached(row, parent_job, task)
-    turn.create_job(row, definition)
+    turn.create_job(row, definition, made_by=parent_job.id)
     turn.set_task(task, subjob_id=row.id)
     turn.later(Follow.START_JOB, row.id)
     if subjob.detached:

@@ -101,11 +101,11 @@ class Turn:
         child = self.task(task_id) if task_id else None
         return child if child is not None and child.state is TaskState.CREATED else None
 
-    def create_job(self, row: JobRow, definition: JobDefinition) -> None:
-        """A new job."""
+    def create_job(self, row: JobRow, definition: JobDefinition, *, made_by: str | None = None) -> None:
+        """A new job; `made_by` is the id of the job whose task made it."""
         self._jobs[row.id] = row
         self._definitions[row.id] = definition
-        self.changes.append(CreateJob(row, definition))
+        self.changes.append(CreateJob(row, definition, made_by))
 
     def set_job(self, job: JobRow, state: JobState | None = None, **fields: Any) -> JobRow:
         """Change a job. A change of state must be legal."""

@@ -81,6 +81,8 @@ class View:
     skipped_roots: set[str] = field(default_factory=set)
 
     definitions: dict[str, JobDefinition] = field(default_factory=dict)
+    makers: dict[str, str | None] = field(default_factory=dict)
+    """Of each new job, the id of the job that made it, if one did."""
     new_jobs: set[str] = field(default_factory=set)
     dirty_jobs: set[str] = field(default_factory=set)
     new_tasks: set[str] = field(default_factory=set)
@@ -98,8 +100,9 @@ class View:
         """Make the changes of one decision visible to the next."""
         for change in changes:
             match change:
-                case CreateJob(row, definition):
+                case CreateJob(row, definition, made_by):
                     self.jobs[row.id] = row
+                    self.makers[row.id] = made_by
                     self.new_jobs.add(row.id)
                     self.definitions[row.id] = definition
                     self.contexts[row.id] = {"inputs": definition.inputs, "secrets": definition.secrets, "tasks": {}}

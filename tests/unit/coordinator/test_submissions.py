@@ -140,11 +140,69 @@ def test_a_database_that_is_away_is_not_asked_again_for_each(store: Store, submi
     assert len({id(error) for error in errors}) == 3
 
 
-def test_after_the_end_of_one_that_leads_others_go_on(store: Store, submissions: Submissions) -> None:
+def test_of_many_the_one_to_blame_is_found(store: Store, submissions: Submissions) -> None:
+    store.refused["job 13"] = BadData("the database refused a value")
+    names = [f"job {number}" for number in range(33)]
+    answers = all_at_once(store, submissions, names)
+    assert [name for name, answer in answers.items() if answer.exception() is not None] == ["job 13"]
+    assert sorted(store.stored) == sorted(set(names) - {"job 13"})
+    assert len(store.transactions) < 16
+
+
+def test_a_database_that_goes_away_while_the_one_to_blame_is_sought_is_not_asked_again(
+    store: Store, submissions: Submissions
+) -> None:
+    store.refused |= {"bad": BadData("refused"), "unlucky": DatastoreUnavailable("away")}
+    answers = all_at_once(store, submissions, ["first", "bad", "b", "unlucky", "d", "e"])
+    assert isinstance(answers["unlucky"].exception(), DatastoreUnavailable)
+    assert isinstance(answers["e"].exception(), DatastoreUnavailable)
+    assert "unlucky" in store.transactions[-1]
+    assert len(store.transactions[-1]) > 1
+
+
+def test_nobody_waits_for_ever_when_the_thread_that_leads_is_ended(store: Store, submissions: Submissions) -> None:
     store.refused["bad"] = SystemExit("the thread is ended")
     answers = all_at_once(store, submissions, ["first", "bad", "third"])
-    assert all(isinstance(answers[name].exception(), SystemExit) for name in ("bad", "third"))
+    ends = {name: type(answers[name].exception()) for name in ("bad", "third")}
+    assert sorted(end.__name__ for end in ends.values()) == ["SystemExit", "TorkError"]
     assert submissions.submit(a_submission("later"), None).job_id == "id of later"
+
+
+def test_what_can_not_be_published_is_nobodys_error(
+    store: Store, published: list[Handled], caplog: pytest.LogCaptureFixture
+) -> None:
+    def publish(handled: Handled) -> None:
+        if any(job.name == "second" for job in handled.view.jobs.values()):
+            raise RuntimeError("it can't be sent")
+        published.append(handled)
+
+    submissions = Submissions(cast(Datastore, store), publish, clock=lambda: START, new_id=lambda: "task")
+    store.refused["bad"] = BadData("refused")
+    answers = all_at_once(store, submissions, ["first", "second", "bad", "fourth"])
+    assert [name for name, answer in answers.items() if answer.exception() is not None] == ["bad"]
+    assert "goes out later" in caplog.text
+
+
+def test_whoever_is_answered_waits_for_no_other_transaction_and_no_publishing(store: Store) -> None:
+    publishing, go_on = threading.Event(), threading.Event()
+
+    def publish(handled: Handled) -> None:
+        publishing.set()
+        assert go_on.wait(20)
+
+    submissions = Submissions(cast(Datastore, store), publish, clock=lambda: START, new_id=lambda: "task")
+    with ThreadPoolExecutor(3) as threads:
+        store.gate.clear()
+        leader = threads.submit(submissions.submit, a_submission("leader"), None)
+        wait_until(lambda: store.transactions)
+        followers = [threads.submit(submissions.submit, a_submission(f"follower {n}"), None) for n in range(2)]
+        wait_until(lambda: len(submissions._waiting) == 2)
+        store.gate.set()
+        assert publishing.wait(20)
+        wait_until(lambda: sum(follower.done() for follower in followers) == 1)  # the other one publishes
+        assert not leader.done()
+        go_on.set()
+        assert leader.result().job_id == "id of leader"
 
 
 def test_a_known_key_is_answered_with_its_job(store: Store, submissions: Submissions, published: list[Handled]) -> None:
@@ -155,23 +213,16 @@ def test_a_known_key_is_answered_with_its_job(store: Store, submissions: Submiss
     assert store.stored == ["first"]
 
 
-def test_one_key_of_two_who_wait_makes_one_job(store: Store, submissions: Submissions) -> None:
-    keys = {"a": a_key("k"), "b": a_key("k"), "c": a_key("l")}
-    answers = all_at_once(store, submissions, ["first", "a", "b", "c"], keys)
-    assert sorted(store.stored) in (["a", "c", "first"], ["b", "c", "first"])
-    ids = {answers[name].result().job_id for name in ("a", "b")}
-    assert len(ids) == 1
-    assert sorted(answers[name].result().repeated for name in ("a", "b", "c")) == [False, False, True]
-    assert len(store.transactions) == 2
-
-
-def test_a_key_that_was_used_for_something_else_is_refused_alone(store: Store, submissions: Submissions) -> None:
-    store.conflicts.add("k")
-    answers = all_at_once(store, submissions, ["first", "bad", "good"], {"bad": a_key("k"), "good": a_key("l")})
-    assert isinstance(answers["bad"].exception(), IdempotencyConflict)
-    assert answers["good"].result().job_id == "id of good"
-    assert sorted(store.stored) == ["first", "good"]
-    assert store.keys == {"l": "id of good"}
+def test_one_with_a_key_waits_for_nobody(store: Store, submissions: Submissions) -> None:
+    store.gate.clear()
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(submissions.submit, a_submission("first"), None)
+        wait_until(lambda: store.transactions)
+        keyed = threads.submit(submissions.submit, a_submission("keyed"), a_key("k"))
+        wait_until(lambda: len(store.transactions) == 2)
+        store.gate.set()
+        assert keyed.result().job_id == "id of keyed"
+    assert store.transactions == [["first"], ["keyed"]]
 
 
 def test_a_job_that_can_not_be_decided_leaves_no_key_behind(store: Store, submissions: Submissions) -> None:

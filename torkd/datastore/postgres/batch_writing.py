@@ -17,6 +17,7 @@ from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import OrderKind, TellNode
 from torkd.engine.reads import Reads, reads_of, reads_of_text
+from torkd.engine.rows import JobRow
 from torkd.engine.view import View
 from torkd.hooks.redact import redact_text
 
@@ -84,9 +85,9 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
     details: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     context: list[dict[str, str]] = []
-    secrets = _secrets_at_hand(view)
     for job in jobs:
         definition = view.definitions[job.id]
+        secrets = _secrets_at_hand(view, job)
         details.append(
             {
                 "job_id": job.id,
@@ -113,9 +114,15 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
         connection.execute(SQL.put_context, {"rows": columns.rows_text(context)})
 
 
-def _secrets_at_hand(view: View) -> list[str]:
-    """The secrets that any text of this batch may hold: those of its new jobs, and of jobs whose sub-jobs they are."""
-    return [secret for context in view.contexts.values() for secret in context.get("secrets", {}).values()]
+def _secrets_at_hand(view: View, job: JobRow) -> list[str]:
+    """The secrets that a text of a new job may hold: its own, and those of the jobs it comes from. Others' are none of its business."""
+    found: list[str] = []
+    origin: str | None = job.id
+    while origin is not None:
+        found += view.contexts.get(origin, {}).get("secrets", {}).values()
+        row = view.jobs.get(origin)
+        origin = view.makers.get(origin) or (row.parent_job_id if row is not None else None)
+    return found
 
 
 def _step_rows(job_id: str, definition: JobDefinition) -> list[dict[str, Any]]:
