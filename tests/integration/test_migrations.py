@@ -160,6 +160,20 @@ def test_a_server_that_does_not_answer_is_said_to_be_unavailable() -> None:
         migrate("host=127.0.0.1 port=1 dbname=none connect_timeout=2")
 
 
+@pytest.mark.parametrize(
+    ("dsn", "told"),
+    [
+        ("hots=127.0.0.1 password=hush", 'invalid connection option "hots"'),
+        ("postgres//user:hush@host", "it can't be read"),
+    ],
+)
+def test_a_dsn_that_is_none_is_a_mistake_and_not_shown(dsn: str, told: str) -> None:
+    with pytest.raises(StartError) as caught:
+        migrate(dsn)
+    assert str(caught.value).startswith(f"datastore.postgres.dsn: {told} (right would be like ")
+    assert "hush" not in str(caught.value)
+
+
 def test_shipped_migrations_are_numbered_without_gaps_and_say_who_can_still_run() -> None:
     versions = [migration.version for migration in shipped()]
     assert versions == list(range(1, len(versions) + 1))

@@ -15,7 +15,8 @@ from torkd.broker_wiring import check_shared_broker, make_broker
 from torkd.closing import close_all
 from torkd.coordinator.coordinator import STOP_SECONDS
 from torkd.coordinator_wiring import CoordinatorParts, check_api, make_coordinator
-from torkd.database import bring_up_to_date
+from torkd.database import DSN_KEY, bring_up_to_date
+from torkd.datastore.postgres.migrations import check_dsn
 from torkd.extensions import Extensions
 from torkd.serving import Mode, open_door, serve_mode
 from torkd.settings import Loaded, Settings
@@ -76,6 +77,10 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
     settings = loaded.settings
     check_api(settings)
     check_shared_broker(settings, extensions, "coordinator")
+    if settings.datastore.type == "postgres":
+        check_dsn(settings.datastore.postgres.dsn)
+        if not loaded.is_explicit(DSN_KEY):
+            log.warning("%s is not set: the database is looked for at localhost:5432", DSN_KEY)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
     mode = Mode(
         make=lambda port: make_coordinator_daemon(settings, extensions, port),

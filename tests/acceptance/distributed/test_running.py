@@ -171,6 +171,12 @@ def test_a_coordinator_waits_for_its_database(cluster: Cluster) -> None:
     assert coordinator.stop() == 0
 
 
+def test_a_coordinator_with_a_dsn_that_can_not_be_read_ends_at_once(cluster: Cluster) -> None:
+    coordinator = cluster.start_coordinator(wait=False, settings={"TORK_DATASTORE_POSTGRES_DSN": "hots=127.0.0.1"})
+    assert coordinator.process.wait(timeout=30) == 2
+    assert 'datastore.postgres.dsn: invalid connection option "hots"' in coordinator.told()
+
+
 def health(daemon: Daemon) -> str:
     """What it says of itself; empty when it does not answer."""
     try:

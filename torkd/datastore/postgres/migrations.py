@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from tork.errors import DatastoreUnavailable, StartError
 
@@ -67,6 +68,7 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
     reached.
     """
     wanted = shipped() if migrations is None else migrations
+    check_dsn(dsn)
     try:
         with psycopg.connect(
             dsn, autocommit=True, application_name="torkd migration", connect_timeout=10
@@ -84,6 +86,19 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
             return [f"{migration.version:04d}_{migration.name}" for migration in missing]
     except psycopg.Error as error:
         raise DatastoreUnavailable(f"the database can't be migrated: {_reason(error)}") from error
+
+
+def check_dsn(dsn: str) -> None:
+    """Raises `StartError` for a text that is no DSN at all, which waiting can't help. Never shows it: it may hold a password."""
+    try:
+        conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        reason = _reason(error)
+        known = reason if reason.startswith("invalid connection option") else "it can't be read"
+        raise StartError(
+            f"datastore.postgres.dsn: {known} "
+            '(right would be like "host=localhost port=5432 user=tork dbname=tork" or "postgres://tork@localhost:5432/tork")'
+        ) from None
 
 
 def check_schema(dsn: str) -> None:
