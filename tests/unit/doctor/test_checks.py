@@ -10,7 +10,7 @@ import pytest
 
 from tork.diagnosis import Check, Diagnosis
 from tork.node import Queue
-from torkd.datastore.protocol import Dispatch, Examined, HandedOut, SilentRun
+from torkd.datastore.protocol import Dispatch, DownNode, Examined, HandedOut, SilentRun
 from torkd.doctor.checks import Facts, confirmed, diagnose, diagnosis_of
 from torkd.engine.events import JobStalled, RetryDue, RunLost, TaskStalled
 
@@ -35,7 +35,7 @@ def test_nothing_wrong_is_a_line_a_check_and_all_well() -> None:
     diagnosis = diagnose(facts())
     assert diagnosis.ok
     assert [check.name for check in diagnosis.checks] == [
-        "coordinators", "jobs", "tasks", "leases", "retries", "outbox", "hand-outs", "consumers", "dead letters",
+        "coordinators", "nodes", "jobs", "tasks", "leases", "retries", "outbox", "hand-outs", "consumers", "dead letters",
     ]  # fmt: skip
 
 
@@ -44,6 +44,11 @@ def test_without_a_broker_to_ask_its_checks_are_left_out() -> None:
 
 
 WRONG: dict[str, tuple[Facts, str, list[str]]] = {
+    "nodes": (
+        facts(down_nodes=[DownNode(id=f"n{n}", name=f"worker-{n}", hostname="h", port=8001) for n in (1, 2)]),
+        "DOWN, so that no task can run there: worker-1 (h:8001), worker-2 (h:8001)",
+        ["n1", "n2"],
+    ),
     "jobs": (
         facts(stalled_jobs=[JobStalled(job_id="j1", root_id="j1", version=1)]),
         "1 active, without any task that could end: j1",
