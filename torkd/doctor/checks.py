@@ -184,6 +184,7 @@ def _hand_outs(examined: Examined, queues: Sequence[Queue]) -> Check:
 
 
 def _consumers(examined: Examined, queues: Sequence[Queue]) -> Check:
+    """Messages of tasks that have ended meanwhile, by a cancel for instance, stay in a queue until somebody reads it: no fault."""
     unread = [
         queue
         for queue in queues
@@ -191,6 +192,7 @@ def _consumers(examined: Examined, queues: Sequence[Queue]) -> Check:
         and queue.size
         and not queue.subscribers
         and not queue.unacked
+        and queue.name in examined.queues
         and queue.name not in examined.served_queues
     ]
     names = [queue.name for queue in unread]
