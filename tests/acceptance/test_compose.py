@@ -176,11 +176,25 @@ def test_the_page_explains_it() -> None:
     assert [name for name in ("compose.yaml", "certificates.sh", ".env") if name not in page] == []
 
 
+def environments_of_the_page() -> list[dict[str, str]]:
+    blocks = re.findall(r"```ini\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    lines = [[line for line in block.splitlines() if line and not line.startswith("#")] for block in blocks]
+    return [dict(line.split("=", 1) for line in block) for block in lines]
+
+
 def test_every_setting_of_the_page_is_one(tmp_path: Path) -> None:
     """Values in it are examples: what counts is that the daemon would take them."""
-    blocks = re.findall(r"```ini\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for block in blocks:
-        lines = [line for line in block.splitlines() if line and not line.startswith("#")]
-        environment = dict(line.split("=", 1) for line in lines)
-        assert list(load_settings(environment, cwd=tmp_path, home=tmp_path).warnings) == [], block
-    assert blocks
+    environments = environments_of_the_page()
+    for environment in environments:
+        assert list(load_settings(environment, cwd=tmp_path, home=tmp_path).warnings) == [], environment
+    assert environments
+
+
+def test_the_workers_of_the_page_run_the_job_of_the_page(tmp_path: Path) -> None:
+    """It has no image, and a worker that is told nothing uses Docker."""
+    example = "examples/hello.yaml"
+    assert example in PAGE.read_text()
+    assert "image:" not in (FOLDER.parents[1] / example).read_text()
+    (worker,) = [environment for environment in environments_of_the_page() if "TORK_WORKER_NAME" in environment]
+    runtime = load_settings(worker, cwd=tmp_path, home=tmp_path).runtime_type(standalone=False)
+    assert runtime in {"auto", "shell"}

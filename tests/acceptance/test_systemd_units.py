@@ -161,6 +161,24 @@ def test_systemd_would_make_the_user(tmp_path: Path) -> None:
     assert "torkd" in ran.stderr + ran.stdout
 
 
+def test_the_settings_of_the_page_are_those_of_the_walk_through(tmp_path: Path) -> None:
+    walk = (FOLDER.parents[1] / "docs" / "deployment.md").read_text().splitlines()
+    blocks = re.findall(
+        r"^# cat /etc/tork/\S+\.env\n((?:TORK_.*\n)+)", (FOLDER / "README.md").read_text(), re.MULTILINE
+    )
+    assert len(blocks) == 3
+    for block in blocks:
+        assert set(block.splitlines()) <= set(walk)
+        environment = dict(line.split("=", 1) for line in block.splitlines())
+        assert list(load_settings(environment, cwd=tmp_path, home=tmp_path).warnings) == []
+
+
+def test_the_page_installs_from_a_clone() -> None:
+    page = (FOLDER / "README.md").read_text()
+    assert "pip install '.[embedded]'" in page
+    assert not re.search(r"pip install '?torkd", page)
+
+
 @pytest.mark.parametrize("name", [*UNITS, "torkd-worker@gpu", "sysusers.d", "tmpfiles.d", "hardening.conf"])
 def test_the_page_names_it(name: str) -> None:
     assert name in (FOLDER / "README.md").read_text()

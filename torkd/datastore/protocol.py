@@ -261,6 +261,17 @@ class HandedOut:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DownNode:
+    """A node that was heard of lately, and says that it can't work."""
+
+    id: str
+    name: str
+    hostname: str
+    port: int
+    """Where it answers `GET /health`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Examined:
     """What is wrong, or may be. Lists are cut at the limit; each was seen in one moment."""
 
@@ -270,6 +281,7 @@ class Examined:
     """Whether any job is active."""
     heartbeats_until: datetime | None
     """When a coordinator last read heartbeats."""
+    down_nodes: Sequence[DownNode] = ()
     stalled_jobs: Sequence[JobStalled] = ()
     stalled_tasks: Sequence[TaskStalled] = ()
     silent_runs: Sequence[SilentRun] = ()

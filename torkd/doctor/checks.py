@@ -17,8 +17,8 @@ from torkd.broker.queues import COMPLETED, DEAD, ERROR, STARTED
 from torkd.datastore.protocol import Examined, HandedOut
 
 JOBS, TASKS, LEASES, RETRIES = "jobs", "tasks", "leases", "retries"
-OUTBOX, HAND_OUTS, DEAD_LETTERS, CONSUMERS, COORDINATORS = (
-    "outbox", "hand-outs", "dead letters", "consumers", "coordinators"
+OUTBOX, HAND_OUTS, DEAD_LETTERS, CONSUMERS, COORDINATORS, NODES = (
+    "outbox", "hand-outs", "dead letters", "consumers", "coordinators", "nodes"
 )  # fmt: skip
 _REPORTS = frozenset({STARTED, COMPLETED, ERROR})
 
@@ -37,6 +37,7 @@ def diagnose(facts: Facts) -> Diagnosis:
     """Every check, whether it holds or not."""
     checks = [
         _coordinators(facts),
+        _nodes(facts.examined),
         _jobs(facts.examined),
         _tasks(facts.examined),
         _leases(facts.examined),
@@ -93,6 +94,20 @@ def _coordinators(facts: Facts) -> Check:
         ok=False,
         message=f"jobs are active, but no coordinator has been at work {since}",
         advice="start one: torkd run coordinator",
+    )
+
+
+def _nodes(examined: Examined) -> Check:
+    down = examined.down_nodes
+    if not down:
+        return _good(NODES, "none that is alive says DOWN")
+    shown = ", ".join(f"{node.name} ({node.hostname}:{node.port})" for node in down[:_SHOWN])
+    return Check(
+        name=NODES,
+        ok=False,
+        message=f"DOWN, so that no task can run there: {shown}{_more(len(down))}",
+        ids=[node.id for node in down],
+        advice="look at GET /health and at the log of that node, which says why",
     )
 
 
@@ -169,6 +184,7 @@ def _hand_outs(examined: Examined, queues: Sequence[Queue]) -> Check:
 
 
 def _consumers(examined: Examined, queues: Sequence[Queue]) -> Check:
+    """Messages of tasks that have ended meanwhile, by a cancel for instance, stay in a queue until somebody reads it: no fault."""
     unread = [
         queue
         for queue in queues
@@ -176,6 +192,7 @@ def _consumers(examined: Examined, queues: Sequence[Queue]) -> Check:
         and queue.size
         and not queue.subscribers
         and not queue.unacked
+        and queue.name in examined.queues
         and queue.name not in examined.served_queues
     ]
     names = [queue.name for queue in unread]

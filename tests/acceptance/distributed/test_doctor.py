@@ -53,7 +53,29 @@ def test_a_busy_cluster_is_well(either: Cluster) -> None:
         assert (ran.returncode, wrong(ran), ran.stderr) == (0, [], "")
         looks += 1
     either.wait_for_count(len(jobs))
-    assert doctor(either).stdout.count("OK ") == 11
+    assert doctor(either).stdout.count("OK ") == 12
+
+
+def test_a_worker_without_its_container_engine_is_told(cluster: Cluster) -> None:
+    cluster.start_coordinator()
+    settings = {
+        "TORK_RUNTIME_TYPE": "docker",
+        "DOCKER_HOST": "unix:///nowhere/docker.sock",
+        "TORK_WORKER_NAME": "ill",
+    }
+    ill = cluster.start_worker(wait=False, settings=settings)
+    cluster.start_worker()
+    (coordinator,) = cluster.coordinators
+    wait_until(lambda: "DOWN" in [node["status"] for node in coordinator.call("GET", "/nodes")], describe=cluster.told)
+    ran = doctor(cluster)
+    (line,) = wrong(ran)
+    assert ran.returncode == 1
+    assert line.startswith("nodes: DOWN, so that no task can run there: ill (")
+    assert line.endswith(
+        f":{ill.port}) (right would be: look at GET /health and at the log of that node, which says why)"
+    )
+    asked = coordinator.torkctl("doctor")
+    assert (asked.returncode, "WRONG nodes" in " ".join(asked.stdout.split())) == (1, True)
 
 
 def test_a_queue_without_a_worker_is_told(either: Cluster) -> None:

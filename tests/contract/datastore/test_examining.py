@@ -11,7 +11,7 @@ from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each,
 from tests.support.datastore_play import DatastorePlay
 from tork.job import JobDefinition
 from tork.task import Retry
-from torkd.datastore.protocol import Dispatch, Examined, HandedOut
+from torkd.datastore.protocol import Dispatch, DownNode, Examined, HandedOut
 from torkd.engine.events import JobStalled, RetryDue
 
 FAR = 1e9
@@ -164,6 +164,19 @@ def test_a_queue_is_served_while_a_worker_that_is_alive_runs_a_task_of_it(play: 
     assert examine(play).served_queues == {"default"}
     play.change("UPDATE leases SET renewed_at = now() - interval '1 hour'")
     assert examine(play).served_queues == frozenset()
+
+
+def test_nodes_that_are_alive_and_say_down_are_told(play: DatastorePlay) -> None:
+    for name, status, silent in (("well", "UP", 0), ("ill", "DOWN", 30), ("ill and gone", "DOWN", 40)):
+        play.change(
+            "INSERT INTO nodes (id, lease_id, name, hostname, port, status, version, started_at, last_heartbeat_at) "
+            "VALUES (%s, '', %s, 'host', 8001, %s, '1', now(), now() - make_interval(secs => %s))",
+            f"id of {name}",
+            name,
+            status,
+            silent,
+        )
+    assert examine(play).down_nodes == [DownNode(id="id of ill", name="ill", hostname="host", port=8001)]
 
 
 def test_a_retry_that_is_overdue_is_late(play: DatastorePlay) -> None:

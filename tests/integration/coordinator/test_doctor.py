@@ -19,6 +19,7 @@ from torkd.broker.queues import STARTED
 from torkd.clock import utc_now
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.doctor.doctor import Doctor, DoctorOptions
+from torkd.engine.events import CancelRequested
 
 OPTIONS = DoctorOptions(lease=15, late=20, unseen=60, pause=0)
 HOUR_AGO = "now() - interval '1 hour'"
@@ -149,6 +150,16 @@ def test_a_queue_that_nobody_reads_is_told_with_the_setting_that_reads_it(clinic
     (check,) = [check for check in clinic.doctor.examine().checks if not check.ok]
     assert (check.name, check.ids) == ("consumers", ["gpu"])
     assert "worker.queues = { gpu = 1 }" in check.advice
+
+
+def test_what_a_cancelled_job_leaves_in_a_queue_that_nobody_reads_is_no_fault(clinic: Clinic) -> None:
+    clinic.play.submit(a_job(a_task("a", queue="gpu")))
+    clinic.change(f"UPDATE outbox SET created_at = {HOUR_AGO}")
+    clinic.doctor.treat()
+    assert wrong(clinic.doctor.examine()) == ["consumers"]
+    clinic.play.handle(CancelRequested(job_id="job", root_id="job"))
+    assert clinic.queue("gpu").size == 1
+    assert wrong(clinic.doctor.examine()) == []
 
 
 def test_jobs_without_any_coordinator_are_told(clinic: Clinic) -> None:

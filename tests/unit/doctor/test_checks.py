@@ -10,17 +10,19 @@ import pytest
 
 from tork.diagnosis import Check, Diagnosis
 from tork.node import Queue
-from torkd.datastore.protocol import Dispatch, Examined, HandedOut, SilentRun
+from torkd.datastore.protocol import Dispatch, DownNode, Examined, HandedOut, SilentRun
 from torkd.doctor.checks import Facts, confirmed, diagnose, diagnosis_of
 from torkd.engine.events import JobStalled, RetryDue, RunLost, TaskStalled
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+WAITING = frozenset({"gpu"})
 LOST = RunLost(task_id="t1", job_id="j1", root_id="j1", dispatch=1, run_id="r1", lease_id="l1")
 
 
-def facts(queues: Sequence[Queue] | None = (), **examined: Any) -> Facts:
+def facts(told: Sequence[Queue] | None = (), **examined: Any) -> Facts:
+    """`told` is what the broker says, the rest is what the database knows."""
     base: dict[str, Any] = {"now": NOW, "is_busy": True, "heartbeats_until": NOW}
-    return Facts(examined=Examined(**base | examined), queues=queues, lease_seconds=15, late_seconds=20)
+    return Facts(examined=Examined(**base | examined), queues=told, lease_seconds=15, late_seconds=20)
 
 
 def a_queue(name: str, *, size: int = 0, subscribers: int = 0, unacked: int = 0) -> Queue:
@@ -35,7 +37,7 @@ def test_nothing_wrong_is_a_line_a_check_and_all_well() -> None:
     diagnosis = diagnose(facts())
     assert diagnosis.ok
     assert [check.name for check in diagnosis.checks] == [
-        "coordinators", "jobs", "tasks", "leases", "retries", "outbox", "hand-outs", "consumers", "dead letters",
+        "coordinators", "nodes", "jobs", "tasks", "leases", "retries", "outbox", "hand-outs", "consumers", "dead letters",
     ]  # fmt: skip
 
 
@@ -44,6 +46,11 @@ def test_without_a_broker_to_ask_its_checks_are_left_out() -> None:
 
 
 WRONG: dict[str, tuple[Facts, str, list[str]]] = {
+    "nodes": (
+        facts(down_nodes=[DownNode(id=f"n{n}", name=f"worker-{n}", hostname="h", port=8001) for n in (1, 2)]),
+        "DOWN, so that no task can run there: worker-1 (h:8001), worker-2 (h:8001)",
+        ["n1", "n2"],
+    ),
     "jobs": (
         facts(stalled_jobs=[JobStalled(job_id="j1", root_id="j1", version=1)]),
         "1 active, without any task that could end: j1",
@@ -74,7 +81,7 @@ WRONG: dict[str, tuple[Facts, str, list[str]]] = {
         "1 handed out to gpu, and the broker does not have them: t1",
         ["t1"],
     ),
-    "consumers": (facts([a_queue("gpu", size=3)]), "no worker reads gpu (3 waiting)", ["gpu"]),
+    "consumers": (facts([a_queue("gpu", size=3)], queues=WAITING), "no worker reads gpu (3 waiting)", ["gpu"]),
     "dead letters": (facts([a_queue("dead", size=2)]), "2 could not be handled", []),
     "coordinators": (
         facts(heartbeats_until=NOW - timedelta(minutes=1)),
@@ -97,13 +104,14 @@ def test_what_is_wrong_is_told_with_ids_and_what_to_do(name: str) -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        facts([a_queue("gpu", size=3, subscribers=1)]),
-        facts([a_queue("gpu", size=3, unacked=1)]),
-        facts([a_queue("gpu", size=3)], served_queues=frozenset({"gpu"})),
-        facts([a_queue("gpu")]),
-        facts([a_queue("completed", size=3), a_queue("x-node", size=1)]),
+        facts([a_queue("gpu", size=3, subscribers=1)], queues=WAITING),
+        facts([a_queue("gpu", size=3, unacked=1)], queues=WAITING),
+        facts([a_queue("gpu", size=3)], queues=WAITING, served_queues=frozenset({"gpu"})),
+        facts([a_queue("gpu")], queues=WAITING),
+        facts([a_queue("gpu", size=3)], queues=frozenset({"default"})),
+        facts([a_queue("completed", size=3), a_queue("x-node", size=1)], queues=frozenset({"completed", "x-node"})),
     ],
-    ids=["read", "in hand", "all slots busy", "empty", "no task queue"],
+    ids=["read", "in hand", "all slots busy", "empty", "of ended tasks", "no task queue"],
 )
 def test_a_queue_is_not_told_of_without_need(seen: Facts) -> None:
     assert wrong(diagnose(seen)) == {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from torkd.datastore.postgres.querying import Querying, moment
 from torkd.datastore.postgres.statements import load_statements
-from torkd.datastore.protocol import Dispatch, Examined, HandedOut, SilentRun
+from torkd.datastore.protocol import Dispatch, DownNode, Examined, HandedOut, SilentRun
 from torkd.engine.events import JobStalled, RetryDue, RunLost, TaskStalled
 
 _SQL = load_statements("doctor.sql")
@@ -24,14 +24,15 @@ class Examination(Querying):
             found = {
                 name: cursor.execute(getattr(_SQL, name), times).fetchall()
                 for name in (
-                    "stalled_jobs", "stalled_parents", "stalled_subjobs", "silent_runs", "late_retries", "old_outbox",
-                    "waiting_hand_outs", "served_queues",
+                    "down_nodes", "stalled_jobs", "stalled_parents", "stalled_subjobs", "silent_runs", "late_retries",
+                    "old_outbox", "waiting_hand_outs", "served_queues",
                 )
             }  # fmt: skip
         return Examined(
             now=now["now"],
             is_busy=now["is_busy"],
             heartbeats_until=moment(now["heartbeats_until"]),
+            down_nodes=[DownNode(**row) for row in found["down_nodes"]],
             stalled_jobs=[_stalled_job(self._columns.open_row(row, row["id"])) for row in found["stalled_jobs"]],
             stalled_tasks=[
                 *(_stalled_parent(row) for row in found["stalled_parents"]),

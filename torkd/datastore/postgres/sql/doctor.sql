@@ -6,6 +6,12 @@ SELECT now() AS now, EXISTS (SELECT FROM jobs WHERE state IN ('PENDING', 'SCHEDU
        heartbeats_since, heartbeats_until
 FROM engine;
 
+-- name: down_nodes
+-- Nodes that are alive and say themselves that they can't work.
+SELECT id, name, hostname, port FROM nodes
+WHERE status = 'DOWN' AND last_heartbeat_at > now() - make_interval(secs => %(lease)s + %(late)s)
+ORDER BY name, id LIMIT %(limit)s;
+
 -- name: stalled_jobs
 -- Active jobs without a task that could end, with the newest task at their position.
 SELECT j.id, j.root_id, j.version, t.id AS task_id, t.error
