@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -16,6 +17,8 @@ from tork.errors import BrokerUnavailable, StartError
 from torkd.broker.messages import LiveChanges, StopRuns
 from torkd.broker.queues import HEARTBEAT, STARTED
 from torkd.broker.rabbitmq import RabbitMQBroker, RabbitMQOptions
+from torkd.broker.rabbitmq.connection import KeptConnection
+from torkd.broker.rabbitmq.errand import Errand
 
 pytestmark = pytest.mark.rabbitmq
 
@@ -59,6 +62,88 @@ def test_readers_and_publishers_go_on_after_all_connections_were_closed(
     assert beats.receive(10, SOON)
     broker.publish_orders("n1", [StopRuns(run_ids=["r1"])])
     assert orders.receive(SOON)
+
+
+def break_loop(connection: KeptConnection, last_words: Callable[[], object] = lambda: None) -> None:
+    """Let pika's loop fail, and return when there is another one that is connected."""
+    old = connection._loop
+
+    def fail() -> None:
+        last_words()
+        raise ZeroDivisionError("unexpected")
+
+    old.add_callback_threadsafe(fail)
+    wait_until(lambda: connection._loop is not old and not connection.is_up)
+    assert connection.wait_until_up(SOON)
+
+
+def test_readers_and_publishers_go_on_after_an_unexpected_error_in_every_connection(
+    virtual_host: VirtualHost, open_broker: Open
+) -> None:
+    broker = open_broker(virtual_host.broker())
+    events, beats = broker.consume_events([STARTED]), broker.consume_events([HEARTBEAT])
+    slot, orders = broker.consume_tasks("default"), broker.consume_orders("n1")
+    live: list[LiveChanges | None] = []
+    broker.subscribe(live.append)
+    broker.publish_events([a_claim("r1")])
+    assert events.receive(1, SOON)
+    for connection, _ in broker._connections.values():
+        break_loop(connection)
+    wait_until(lambda: live == [None])
+    broker.publish_events([a_claim("r2"), a_heartbeat()])
+    seen: set[str] = set()
+    while seen != {"r1", "r2"}:
+        again = events.receive(10, SOON)
+        assert again
+        events.ack(again)
+        seen |= {getattr(delivery.message, "run_id", "") for delivery in again}
+    assert beats.receive(10, SOON)
+    broker.publish_tasks([a_task_message("t1")])
+    delivery = slot.receive(SOON)
+    assert delivery is not None
+    delivery.ack()
+    broker.publish_orders("n1", [StopRuns(run_ids=["r1"])])
+    assert orders.receive(SOON)
+    broker.publish_live(LiveChanges())
+    wait_until(lambda: live == [None, LiveChanges()])
+    broker.check_health()
+
+
+def test_a_slot_that_looks_away_looks_again_though_its_timer_was_lost_with_the_loop(
+    virtual_host: VirtualHost, open_broker: Open
+) -> None:
+    broker = open_broker(virtual_host.broker())
+    slot = broker.consume_tasks("default")
+    broker.publish_tasks([a_task_message("t1")])
+    delivery = slot.receive(SOON)
+    assert delivery is not None
+    break_loop(broker._connections["work"][0], lambda: slot._leave_to_others(delivery.channel, delivery.tag))
+    assert slot.receive(SOON) is not None
+
+
+def test_an_errand_ends_at_once_when_its_loop_fails(virtual_host: VirtualHost, open_broker: Open) -> None:
+    broker = open_broker(virtual_host.broker())
+    connection, _ = broker._connections["work"]
+    with Errand(connection, seconds=60.0) as errand:
+        break_loop(connection)
+        began_at = time.monotonic()
+        with pytest.raises(BrokerUnavailable, match="ZeroDivisionError: unexpected"):
+            errand.declare("default")
+        assert time.monotonic() - began_at < SOON
+    with Errand(connection, seconds=SOON) as errand:
+        errand.declare("default")
+    wait_until(lambda: not [guest for guest in connection._guests if isinstance(guest, Errand)])
+
+
+def test_an_errand_that_does_not_begin_in_time_is_forgotten(virtual_host: VirtualHost, open_broker: Open) -> None:
+    broker = open_broker(virtual_host.broker())
+    connection, _ = broker._connections["work"]
+    with pytest.raises(BrokerUnavailable), Errand(connection, seconds=0.0):
+        pass
+    done = threading.Event()
+    connection.run(done.set)
+    assert done.wait(SOON)
+    assert not [guest for guest in connection._guests if isinstance(guest, Errand)]
 
 
 def test_a_queue_of_a_node_is_had_again_once_its_first_reader_has_gone(

@@ -63,6 +63,11 @@ class KeptChannel:
         self._opening = channel
         channel.add_on_close_callback(self._closed)
 
+    def lost(self) -> None:
+        """It is gone with its connection."""
+        self.raw = self._opening = None
+        self._on_lost(0, "")
+
     def _opened(self, channel: Channel) -> None:
         if channel is self._opening:
             self._opening, self.raw = None, channel

@@ -34,8 +34,11 @@ class Guest(Protocol):
     def connected(self) -> None:
         """The connection is up: open what is needed."""
 
-    unblocked: Job
-    """RabbitMQ takes messages again."""
+    def lost(self) -> None:
+        """The connection is gone, and pika tells nobody: it failed itself."""
+
+    def unblocked(self) -> None:
+        """RabbitMQ takes messages again."""
 
 
 class KeptConnection:
@@ -138,6 +141,9 @@ class KeptConnection:
         self._loop = IOLoop()
         self._loop.add_callback_threadsafe(self._run_jobs)
         self._down(f"{type(error).__name__}: {error}")
+        # The first guest is the declarer: whoever waits for it must know of the loss when it answers.
+        for guest in reversed(list(self._guests)):
+            self._guarded(guest.lost)
 
     def _run_jobs(self) -> None:
         self._is_called = False  # whoever adds a job from here on calls again

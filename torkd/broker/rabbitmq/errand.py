@@ -39,7 +39,11 @@ class Errand:
         self._channel: Channel | None = None
 
     def __enter__(self) -> Errand:
-        self._ask(self._open)
+        try:
+            self._ask(self._open)
+        except BaseException:
+            self._connection.run(self._close)
+            raise
         return self
 
     def __exit__(
@@ -85,6 +89,17 @@ class Errand:
         self._connection.run(partial(self._settle, lambda channel: channel.basic_nack(0, multiple=True)))
         self.declare(queue, passive=True)  # is answered after that is done
 
+    def connected(self) -> None:
+        """An errand is done on one connection, or not at all."""
+
+    def unblocked(self) -> None:
+        """Does not matter: an errand publishes nothing."""
+
+    def lost(self) -> None:
+        """There will be no answer any more."""
+        self._channel = None
+        self._fail(self._no_answer())
+
     def _ask(self, ask: Callable[[Any, Callable[[Any], None]], Any]) -> Any:
         with self._lock:
             if self._failure is None:
@@ -112,6 +127,7 @@ class Errand:
             self._fail(self._no_answer())
 
     def _open(self, _none: Any, _done: Any) -> None:
+        self._connection.attach(self)
         self._channel = self._connection.raw.channel(on_open_callback=self._done)
         self._channel.add_on_close_callback(self._closed)
         self._channel.add_callback(lambda _: self._done(None), [spec.Basic.GetEmpty], one_shot=False)
@@ -138,6 +154,7 @@ class Errand:
             self._answered.notify_all()
 
     def _close(self) -> None:
+        self._connection.detach(self)
         channel = self._channel
         if channel is not None and channel.is_open:
             channel.close()

@@ -164,6 +164,7 @@ class RabbitMQTaskConsumer:
         self._tag = None
         self._in_hand.clear()
         self._acked.clear()
+        self._is_looking_away = False  # the timer that would end it may be lost as well
 
     def _cancelled(self, _frame: Any) -> None:
         """The queue was deleted."""
