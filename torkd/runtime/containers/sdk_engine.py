@@ -31,7 +31,7 @@ from torkd.runtime.containers.engine import (
     ResourceMissing,
     Standing,
 )
-from torkd.runtime.containers.sdk_errors import reason, translated
+from torkd.runtime.containers.sdk_errors import reason, refused, translated
 from torkd.runtime.containers.sdk_streams import SdkLogStream, SdkPullStream
 from torkd.runtime.containers.socket_client import SocketClient
 
@@ -271,8 +271,7 @@ class SdkEngine:
             method, self._url(client, path), params=dict(params), headers=dict(headers or {}), stream=True, timeout=None
         )
         if response.status_code >= _GOOD:
-            text = reason(response.content)
-            raise ResourceMissing(text) if response.status_code == requests.codes.not_found else EngineError(text)
+            raise refused(response.status_code, reason(response.content))
         return response
 
     def _url(self, client: Client, path: str) -> str:

@@ -34,7 +34,11 @@ def translated(engine: str) -> Iterator[None]:
 def refusal(error: APIError) -> EngineError:
     """What the engine said, as an error of ours."""
     text = reason(error.explanation) or str(error)
-    status = error.response.status_code if error.response is not None else 0
+    return refused(error.response.status_code if error.response is not None else 0, text)
+
+
+def refused(status: int, text: str) -> EngineError:
+    """What an answer with this status means."""
     if status == _NOT_FOUND:
         return ResourceMissing(text)
     return ResourceBusy(text) if status == _CONFLICT else EngineError(text)

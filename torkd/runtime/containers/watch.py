@@ -19,6 +19,7 @@ from torkd.runtime.containers.engine import (
     EngineError,
     EngineUnavailable,
     LogStream,
+    ResourceBusy,
     ResourceMissing,
     Standing,
 )
@@ -170,7 +171,7 @@ class Watch:
             return None
         code = self._engine.wait_briefly(self._container, _BRIEF_SECONDS)
         if code is not None:
-            with suppress(ResourceMissing):  # somebody else removed it, and its log
+            with suppress(ResourceMissing, ResourceBusy):  # somebody else removed it, and its log, or is about to
                 self._read_log(follow=False)
         return code
 
@@ -180,7 +181,7 @@ class Watch:
         code = self._engine.wait_container(self._container)
         is_short = sum(self._remembered.values()) < _LONG_LOG
         if (self._may_miss_the_end and is_short) or time.monotonic() - ended_at > _LOOK_SECONDS:
-            with suppress(ResourceMissing):  # somebody else removed it, and its log
+            with suppress(ResourceMissing, ResourceBusy):  # somebody else removed it, and its log, or is about to
                 self._read_log()
         return code
 

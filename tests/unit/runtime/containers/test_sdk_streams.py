@@ -12,7 +12,14 @@ import pytest
 from tests.support.api_server import ApiServer, an_api_server, answer, chunked, frame
 from tests.support.waiting import wait_until
 from torkd.runtime.containers.differences import DOCKER
-from torkd.runtime.containers.engine import Credentials, EngineError, EngineUnavailable, PullEvent, ResourceMissing
+from torkd.runtime.containers.engine import (
+    Credentials,
+    EngineError,
+    EngineUnavailable,
+    PullEvent,
+    ResourceBusy,
+    ResourceMissing,
+)
 from torkd.runtime.containers.sdk_engine import SdkEngine, open_client
 
 FRAMES = frame(1, b"out\n") + frame(2, b"err") + frame(1, b"") + frame(2, b"or\n" * 100) + frame(1, b"\0\xff")
@@ -85,10 +92,14 @@ class TestLog:
         with pytest.raises(EngineUnavailable):
             streams(sdk)
 
-    def test_a_missing_container_is_told(self, server: ApiServer, sdk: SdkEngine) -> None:
-        server.acts["/containers/c/logs"] = answer(404, b'{"message":"No such container: c"}')
-        with pytest.raises(ResourceMissing, match=r"^No such container: c$"):
+    @pytest.mark.parametrize(
+        ("status", "kind"), [(404, ResourceMissing), (409, ResourceBusy), (500, EngineError)], ids=str
+    )
+    def test_a_refusal_is_told(self, server: ApiServer, sdk: SdkEngine, status: int, kind: type[EngineError]) -> None:
+        server.acts["/containers/c/logs"] = answer(status, b'{"message":"there is no log"}')
+        with pytest.raises(EngineError, match=r"^there is no log$") as caught:
             streams(sdk)
+        assert type(caught.value) is kind
 
     @pytest.mark.parametrize("has_begun", [True, False], ids=["after some", "before any"])
     def test_another_thread_may_end_the_reading(self, server: ApiServer, sdk: SdkEngine, has_begun: bool) -> None:

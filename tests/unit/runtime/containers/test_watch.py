@@ -12,12 +12,20 @@ from tests.support.fake_containers import Behaviour
 from tests.support.runs import RecordedLog
 from tests.support.waiting import wait_until
 from torkd.runtime.containers import watch as watch_module
-from torkd.runtime.containers.engine import EngineError, EngineUnavailable, LogStream, ResourceMissing
+from torkd.runtime.containers.engine import EngineError, EngineUnavailable, LogStream, ResourceBusy, ResourceMissing
 from torkd.runtime.containers.watch import Ending, Watch
 from torkd.runtime.process import TAIL_SIZE
 
 CONFIG = {"Image": "bb", "Labels": {}}
 BLOCK = b"0123456789abcde\n" * 64
+GONE = pytest.mark.parametrize(
+    "gone",
+    [
+        ResourceMissing("No such container: c"),
+        ResourceBusy("can not get logs from container which is dead or marked for removal"),
+    ],
+    ids=["removed", "being removed"],
+)
 
 
 class CuttingEngine(ServedEngine):
@@ -159,19 +167,37 @@ class TestLog:
         assert end_of(watch).code == 0
         assert log.text("stdout") == "first\nlast"
 
-    def test_a_log_that_is_gone_with_its_container_hides_no_exit_code(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @GONE
+    def test_a_log_that_is_gone_with_its_container_hides_no_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch, gone: EngineError
+    ) -> None:
         engine, log = ServedEngine("bb"), KeptLog()
         begun(engine, Behaviour(output=[("stdout", b"first\n")], exit_code=3))
         follow_log = engine.follow_log
 
         def follow_once(container: str, *, follow: bool = True) -> LogStream:
             if not follow:
-                raise ResourceMissing(f"No such container: {container}")
+                raise gone
             return follow_log(container, follow=follow)
 
         monkeypatch.setattr(engine, "follow_log", follow_once)
         assert end_of(watched(engine, log, may_miss_the_end=True)).code == 3
         assert log.text("stdout") == ""
+
+    @GONE
+    def test_a_log_that_is_gone_when_it_is_read_once_more_hides_no_exit_code(
+        self, monkeypatch: pytest.MonkeyPatch, gone: EngineError
+    ) -> None:
+        monkeypatch.setattr(watch_module, "_BRIEF_SECONDS", 0.0)
+        engine, log = CuttingEngine(1, is_broken=False), KeptLog()
+        begun(engine, Behaviour(stays=True, output=[("stdout", b"first\n")]))
+        engine.fail("follow_log", nth=2, error=gone)
+        watch = watched(engine, log, may_miss_the_end=True)
+        wait_until(lambda: engine.count("wait_container"))
+        engine.end("c", 3)
+        assert end_of(watch).code == 3
+        assert engine.count("follow_log") == 2
+        assert log.text("stdout") == "first\n"
 
     def test_what_a_worker_of_before_logged_is_passed_over_and_yet_in_the_tail(self, engine: ServedEngine) -> None:
         log = KeptLog()
