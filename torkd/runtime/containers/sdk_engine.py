@@ -101,6 +101,8 @@ class SdkEngine:
 
     def wait_briefly(self, container: str, seconds: float) -> int | None:
         """Wait until it has ended, but not for long."""
+        if self.place.startswith("ssh://"):  # the SDK's way there knows no timeouts: it would wait for the end
+            return None
         with translated(self._title):
             try:
                 answer = self._connected().wait(container, timeout=cast("int", seconds))

@@ -14,7 +14,7 @@ import pytest
 
 from torkd.runtime.containers.differences import DOCKER
 from torkd.runtime.containers.engine import EngineError, ResourceBusy, ResourceMissing
-from torkd.runtime.containers.sdk_engine import SdkEngine, open_client
+from torkd.runtime.containers.sdk_engine import Client, SdkEngine, open_client
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10"}
 
@@ -136,6 +136,13 @@ def test_a_brief_wait_ends_without_the_container(api: Api, engine: SdkEngine, he
     assert engine.wait_briefly("a", 0.05) is None
     api.gate.set()
     assert engine.wait_briefly("a", 20) == 7
+
+
+def test_a_brief_wait_by_ssh_is_none_at_all() -> None:
+    def connect() -> Client:
+        raise AssertionError("nothing is to be asked")
+
+    assert SdkEngine(connect, place="ssh://me@192.0.2.7", differences=DOCKER).wait_briefly("a", 0.05) is None
 
 
 def test_a_brief_wait_for_a_container_that_is_gone_says_so(api: Api, engine: SdkEngine) -> None:
