@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 import docker
 import requests
-from docker.transport.unixconn import UnixHTTPConnectionPool
+from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnectionPool
+from docker.utils import parse_host
 from requests.structures import CaseInsensitiveDict
 from urllib3 import Timeout
 from urllib3.response import BaseHTTPResponse
@@ -23,9 +24,8 @@ class SocketClient(docker.APIClient):
     """All calls share the connections of one pool. Any thread may call."""
 
     def __init__(self, base_url: str, *, timeout: int, max_pool_size: int) -> None:
-        self._pool: Any = UnixHTTPConnectionPool(
-            base_url, base_url.removeprefix("unix://"), timeout, maxsize=max_pool_size
-        )
+        path = UnixHTTPAdapter(str(parse_host(base_url))).socket_path
+        self._pool: Any = UnixHTTPConnectionPool(base_url, path, timeout, maxsize=max_pool_size)
         super().__init__(base_url=base_url, version="auto", timeout=timeout, max_pool_size=max_pool_size)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> requests.Response:

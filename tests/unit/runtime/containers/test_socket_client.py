@@ -15,6 +15,7 @@ import pytest
 from torkd.runtime.containers.differences import DOCKER
 from torkd.runtime.containers.engine import EngineError, ResourceBusy, ResourceMissing
 from torkd.runtime.containers.sdk_engine import Client, SdkEngine, open_client
+from torkd.runtime.containers.socket_client import SocketClient
 
 VERSION = {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10"}
 
@@ -115,6 +116,20 @@ def test_calls_arrive_whole_over_one_connection(api: Api, engine: SdkEngine) -> 
     assert (method, query) == ("DELETE", {"v": "True", "link": "False", "force": "True"})
     assert json.loads(by_path["/networks/create"][2])["CheckDuplicate"] is True
     assert api.connections == 1
+
+
+@pytest.mark.parametrize("place", ["unix://PATH", "unix:/PATH", "unix://PATH/", " unix://PATH"])
+def test_the_socket_is_where_the_sdk_takes_an_address_to_be(api: Api, place: str) -> None:
+    client = SocketClient(place.replace("PATH", str(api.server_address)), timeout=20, max_pool_size=1)
+    assert client.version()["ApiVersion"] == "1.41"
+    client.close()
+
+
+def test_an_address_without_a_path_is_the_usual_socket(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docker.utils.utils.DEFAULT_UNIX_SOCKET", f"http+unix://{api.server_address}")
+    client = open_client("unix://")
+    assert client.version()["ApiVersion"] == "1.41"
+    client.close()
 
 
 @pytest.mark.parametrize(
