@@ -38,7 +38,8 @@ from torkd.runtime.containers.socket_client import SocketClient
 CALL_SECONDS = 60.0
 """How long an answer may take. A loaded engine is slow, a dead one refuses at once."""
 _PING_SECONDS = 5.0
-_CONNECTIONS = 64
+_CONNECTIONS = 512
+"""So many are kept. They are made when needed, and one more is made all the same, but urllib3 warns of it."""
 _REMOVE_TRIES = 20
 _REMOVE_PAUSE_SECONDS = 0.1
 _GOOD = 400

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import docker
 import requests
+from docker.errors import APIError
 from docker.transport.unixconn import UnixHTTPAdapter, UnixHTTPConnectionPool
 from docker.utils import parse_host
 from requests.structures import CaseInsensitiveDict
@@ -43,7 +44,13 @@ class SocketClient(docker.APIClient):
             redirect=False,
             preload_content=not stream,
         )
-        return _response(str(url), answer, stream=stream)
+        response = _response(str(url), answer, stream=stream)
+        if 300 <= answer.status < 400 and answer.status != requests.codes.not_modified:
+            response.close()
+            raise APIError(
+                f"the engine answered {answer.status} {answer.reason}: redirections are not followed", response
+            )
+        return response
 
     def close(self) -> None:
         """Disconnect."""

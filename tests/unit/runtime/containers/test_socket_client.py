@@ -6,12 +6,14 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from tests.support.waiting import wait_until
 from torkd.runtime.containers.differences import DOCKER
 from torkd.runtime.containers.engine import EngineError, ResourceBusy, ResourceMissing
 from torkd.runtime.containers.sdk_engine import Client, SdkEngine, open_client
@@ -24,7 +26,7 @@ class Api(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Keeps connections, and notes what comes over them."""
 
     daemon_threads = True
-    request_queue_size = 64
+    request_queue_size = 128
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path), Handler)
@@ -51,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         if path != "/version":
             self.server.asked.append((self.command, path, dict(parse_qsl(url.query)), body))
         status, document = self.server.answers.get(path, (404, {"message": f"no {path}"}))
-        data = b"" if status == 204 else json.dumps(document).encode()
+        data = b"" if status in {204, 304} else json.dumps(document).encode()
         if path.endswith("/wait") and not self.server.sends_head_first:
             self.server.gate.wait(20)
         self.send_response(status)
@@ -118,7 +120,7 @@ def test_calls_arrive_whole_over_one_connection(api: Api, engine: SdkEngine) -> 
     assert api.connections == 1
 
 
-@pytest.mark.parametrize("place", ["unix://PATH", "unix:/PATH", "unix://PATH/", " unix://PATH"])
+@pytest.mark.parametrize("place", ["unix://PATH", "unix:/PATH", "unix://PATH/"])
 def test_the_socket_is_where_the_sdk_takes_an_address_to_be(api: Api, place: str) -> None:
     client = SocketClient(place.replace("PATH", str(api.server_address)), timeout=20, max_pool_size=1)
     assert client.version()["ApiVersion"] == "1.41"
@@ -142,6 +144,32 @@ def test_a_refusal_is_told_in_the_engines_words(
     with pytest.raises(EngineError, match=r"^it can't be$") as caught:
         engine.start_container("a")
     assert type(caught.value) is kind
+
+
+def test_what_is_so_already_is_no_refusal(api: Api, engine: SdkEngine) -> None:
+    api.answers["/containers/a/start"] = (304, None)
+    engine.start_container("a")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_a_redirection_is_no_success(api: Api, engine: SdkEngine, status: int) -> None:
+    api.answers |= {path: (status, {}) for path in ("/containers/a/start", "/containers/a/logs")}
+    with pytest.raises(EngineError, match=rf"^the engine answered {status} .*: redirections are not followed$"):
+        engine.start_container("a")
+    with pytest.raises(EngineError, match=rf"^the engine answered {status} "):
+        engine.follow_log("a")
+
+
+def test_many_calls_at_once_are_no_reason_to_warn(
+    api: Api, engine: SdkEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.answers["/containers/a/wait"] = (200, {"StatusCode": 7})
+    with ThreadPoolExecutor(100) as pool:
+        codes = [pool.submit(engine.wait_container, "a") for _ in range(100)]
+        wait_until(lambda: len(api.asked) == 100)
+        api.gate.set()
+        assert {code.result() for code in codes} == {7}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("head_first", [False, True])
