@@ -14,6 +14,7 @@ from torkd.runtime.containers.container_config import Published
 from torkd.runtime.containers.engine import EngineError, Standing
 from torkd.runtime.containers.probe import wait_until_ready
 from torkd.runtime.containers.step import Place, StepContainer
+from torkd.runtime.containers.watch import Watch
 from torkd.runtime.failure_text import failure_text
 
 SIDECAR = "sidecar-"
@@ -58,14 +59,36 @@ class Sidecars:
             container.leave()
 
     def remove(self) -> None:
-        """The main container has ended. What they have printed until now is in the log."""
-        while self._containers:
-            container = self._containers.pop()
-            try:
-                if container.watch is not None and not container.watch.is_over:
-                    container.stop(grace_seconds=0)
-            finally:
-                container.remove()
+        """The main container has ended. What they have printed until now is in the log.
+
+        All are ended before a log is waited for, and the patience is for all logs together: once to be drained, and once to
+        be given up.
+        """
+        try:
+            self._drain()
+        finally:
+            for watch in self._open_watches():
+                watch.abandon()
+            deadline = self._deadline()
+            while self._containers:
+                self._containers.pop().remove(deadline)
+
+    def _drain(self) -> None:
+        ended = [
+            container.watch
+            for container in reversed(self._containers)
+            if container.watch is not None and not container.watch.is_over and container.end(grace_seconds=0)
+        ]
+        deadline = self._deadline()
+        for watch in ended:
+            watch.wait(max(deadline - time.monotonic(), 0.0))
+
+    def _open_watches(self) -> list[Watch]:
+        watches = (container.watch for container in self._containers)
+        return [watch for watch in watches if watch is not None and not watch.is_over]
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._place.equipment.options.patience_seconds
 
     def _container(self, index: int, sidecar: Sidecar) -> StepContainer:
         published = None

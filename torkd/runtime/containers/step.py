@@ -129,13 +129,17 @@ class StepContainer:
 
     def stop(self, grace_seconds: float) -> None:
         """End it: asked first, killed after the grace. What it printed until then is in the log."""
+        if self.end(grace_seconds) and self.watch is not None:
+            self.watch.wait(self._equipment.options.patience_seconds)
+
+    def end(self, grace_seconds: float) -> bool:
+        """End it without waiting for its log. Whether the engine did it."""
         try:
             self._equipment.engine.stop_container(self.container, grace_seconds)
         except EngineError as error:
             _LOG.warning("%s could not be stopped: %s", self.container, error)
-            return
-        if self.watch is not None:
-            self.watch.wait(self._equipment.options.patience_seconds)
+            return False
+        return True
 
     def leave(self) -> None:
         """Watch it no more; it goes on."""
@@ -143,14 +147,17 @@ class StepContainer:
             self.watch.abandon()
             self.watch.wait(self._equipment.options.patience_seconds)
 
-    def remove(self) -> None:
-        """Nothing of it stays. What the engine can't remove now is left to the reaper."""
+    def remove(self, deadline: float | None = None) -> None:
+        """Nothing of it stays. What the engine can't remove now is left to the reaper.
+
+        The end of its log is waited for until the deadline, or as long as the patience lasts.
+        """
         try:
-            self._remove()
+            self._remove(deadline)
         finally:
             self._use.close()
 
-    def _remove(self) -> None:
+    def _remove(self, deadline: float | None = None) -> None:
         if self.watch is not None and not self.watch.is_over:
             self.watch.abandon()
         try:
@@ -159,7 +166,8 @@ class StepContainer:
             _LOG.warning("container %s is left to the reaper: %s", self.container, error)
             self._equipment.has_leftovers.set()
         if self.watch is not None:
-            self.watch.wait(self._equipment.options.patience_seconds)
+            patience = self._equipment.options.patience_seconds
+            self.watch.wait(patience if deadline is None else max(deadline - time.monotonic(), 0.0))
         if self.tork is not None:
             self.tork.remove()
             if isinstance(self.tork, BoundPlace) and self.tork.path.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +72,27 @@ def test_sidecars_are_ready_before_the_main_container_starts_and_gone_after_it(
         "remove sidecar-0",
         "remove main",
     ]
+
+
+def test_all_sidecars_are_ended_before_any_is_removed_and_share_the_patience_for_their_logs(
+    engine: ServedEngine, tmp_path: Path
+) -> None:
+    engine.behaviours = {f"sidecar-{index}": Behaviour(stays=True) for index in range(4)}
+    is_over = threading.Event()
+
+    def hold_log(call: Call) -> None:
+        if call.method == "follow_log" and "sidecar" in call.arguments[0]:
+            is_over.wait(20.0)
+
+    engine.interfere(hold_log)
+    run = played(tmp_path / "run", sidecars=[Sidecar(image="bb", run="x")] * 4)
+    began_at = time.monotonic()
+    Execution(run.task_run(), an_equipment(engine, patience_seconds=0.5)).run()
+    took = time.monotonic() - began_at
+    is_over.set()
+    order = [call.method for call in engine.calls if call.method in {"stop_container", "remove_container"}]
+    assert order[:8] == ["stop_container"] * 4 + ["remove_container"] * 4
+    assert 0.5 <= took < 2.0
 
 
 def test_all_steps_share_the_tasks_mounts_limits_and_networks(engine: ServedEngine, tmp_path: Path) -> None:
