@@ -173,7 +173,7 @@ def an_equipment(engine: FakeEngine, *, binds: bool = True, **options: object) -
     return Equipment(
         engine=engine,
         differences=DOCKER,
-        options=replace(chosen, **options),  # type: ignore[arg-type]
+        options=replace(chosen, **options),  # type: ignore[arg-type] # each test knows its options
         images=ImageStore(engine=engine, ledger=ImageLedger(None)),
         mount_rules=MountRules(binds=BindRules(allowed=False, sources=()), mounters={}, engine_is_here=True),
         network_rules=NetworkRules(),

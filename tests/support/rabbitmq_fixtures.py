@@ -25,7 +25,7 @@ class VirtualHost:
     def options(self, **changes: object) -> RabbitMQOptions:
         """How to use it."""
         known: dict[str, object] = {"url": self.server.url(self.name), "management_url": self.server.management_url}
-        return RabbitMQOptions(**{**known, **changes})  # type: ignore[arg-type]
+        return RabbitMQOptions(**{**known, **changes})  # type: ignore[arg-type] # each test knows its options
 
     def broker(self, **changes: object) -> RabbitMQBroker:
         """An adapter on it, not yet open."""

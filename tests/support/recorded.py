@@ -20,10 +20,10 @@ FOLDER = Path(__file__).parents[1] / "integration" / "versions" / "recorded"
 Recorded = RunTask | CoordinatorMessage | NodeOrder | LiveChanges
 _DECODERS: dict[str, StoredDecoder[Any]] = {
     **dict.fromkeys(("run",), StoredDecoder(RunTask)),
-    **dict.fromkeys(("stop", "grant", "refuse", "acknowledge", "forget"), StoredDecoder[Any](NodeOrder)),  # type: ignore[arg-type]
+    **dict.fromkeys(("stop", "grant", "refuse", "acknowledge", "forget"), StoredDecoder[Any](NodeOrder)),  # type: ignore[arg-type] # a union is no type to mypy here
     "live": StoredDecoder(LiveChanges),
 }
-_COORDINATOR: StoredDecoder[Any] = StoredDecoder(CoordinatorMessage)  # type: ignore[arg-type]
+_COORDINATOR: StoredDecoder[Any] = StoredDecoder(CoordinatorMessage)  # type: ignore[arg-type] # a union is no type to mypy here
 
 
 def recorded_messages() -> list[dict[str, Any]]:

@@ -80,7 +80,7 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
     if settings.datastore.type == "postgres":
         check_dsn(settings.datastore.postgres.dsn)
         if not loaded.is_explicit(DSN_KEY):
-            log.warning("%s is not set: the database is looked for at localhost:5432", DSN_KEY)
+            log.warning("%s is not set: the database is looked for where its default says, on this machine", DSN_KEY)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
     mode = Mode(
         make=lambda port: make_coordinator_daemon(settings, extensions, port),

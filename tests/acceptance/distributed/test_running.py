@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import urllib.error
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ def test_daemons_wait_for_servers_that_are_away_at_their_start(cluster: Cluster)
     cluster.stop_broker()
     coordinator, worker = cluster.start_coordinator(wait=False), cluster.start_worker(wait=False)
     for daemon in (coordinator, worker):
-        wait_until(lambda daemon=daemon: health(daemon) == "DOWN", timeout=30, describe=cluster.told)  # type: ignore[misc]
+        wait_until(lambda daemon=daemon: health(daemon) == "DOWN", timeout=30, describe=cluster.told)  # type: ignore[misc] # mypy infers no lambda with a default
     job_id = coordinator.submit(TWO_TASKS)
     cluster.start_broker()
     for daemon in (coordinator, worker):
@@ -175,6 +176,15 @@ def test_a_coordinator_with_a_dsn_that_can_not_be_read_ends_at_once(cluster: Clu
     coordinator = cluster.start_coordinator(wait=False, settings={"TORK_DATASTORE_POSTGRES_DSN": "hots=127.0.0.1"})
     assert coordinator.process.wait(timeout=30) == 2
     assert 'datastore.postgres.dsn: invalid connection option "hots"' in coordinator.told()
+
+
+def test_a_coordinator_that_was_told_of_no_database_says_so(cluster: Cluster) -> None:
+    known = {name: value for name, value in cluster.settings.items() if not name.endswith("_DSN")}
+    coordinator = Daemon(known, mode="coordinator")
+    with ExitStack() as undo:
+        undo.push(coordinator)
+        coordinator.start(wait=False)
+        wait_until(lambda: "datastore.postgres.dsn is not set" in coordinator.told(), timeout=30)
 
 
 def health(daemon: Daemon) -> str:

@@ -25,7 +25,7 @@ def bury(broker: Broker, *run_ids: str) -> list[DeadLetter]:
         broker.publish_events([a_claim(run_id)])
         (delivery,) = reader.receive(1, SOON)
         reader.bury(delivery, f"no sense in {run_id}")
-        wait_until(lambda number=number: len(broker.dead_letters(100)) == number)  # type: ignore[misc]
+        wait_until(lambda number=number: len(broker.dead_letters(100)) == number)  # type: ignore[misc] # mypy infers no lambda with a default
     reader.close()
     return broker.dead_letters(100)
 

@@ -15,6 +15,7 @@ from tests.support.rabbitmq_fixtures import VirtualHost
 from tests.support.waiting import wait_until
 from tork.errors import BrokerUnavailable, StartError
 from torkd.broker.messages import LiveChanges, StopRuns
+from torkd.broker.protocol import EventConsumer, OrderConsumer, TaskConsumer
 from torkd.broker.queues import HEARTBEAT, STARTED
 from torkd.broker.rabbitmq import RabbitMQBroker, RabbitMQOptions
 from torkd.broker.rabbitmq.connection import KeptConnection
@@ -33,14 +34,31 @@ def close_all(virtual_host: VirtualHost, count: int) -> None:
     virtual_host.server.close_connections(virtual_host.name)
 
 
+def every_reader(
+    broker: RabbitMQBroker,
+) -> tuple[EventConsumer, EventConsumer, TaskConsumer, OrderConsumer, list[LiveChanges | None]]:
+    """One of each kind, and what the subscriber is told."""
+    live: list[LiveChanges | None] = []
+    broker.subscribe(live.append)
+    events, beats = broker.consume_events([STARTED]), broker.consume_events([HEARTBEAT])
+    return events, beats, broker.consume_tasks("default"), broker.consume_orders("n1"), live
+
+
+def receive_both_claims(events: EventConsumer) -> None:
+    """Those of r1 and r2, perhaps more than once."""
+    seen: set[str] = set()
+    while seen != {"r1", "r2"}:
+        again = events.receive(10, SOON)
+        assert again
+        events.ack(again)
+        seen |= {getattr(delivery.message, "run_id", "") for delivery in again}
+
+
 def test_readers_and_publishers_go_on_after_all_connections_were_closed(
     virtual_host: VirtualHost, open_broker: Open
 ) -> None:
     broker = open_broker(virtual_host.broker())
-    events, beats = broker.consume_events([STARTED]), broker.consume_events([HEARTBEAT])
-    slot, orders = broker.consume_tasks("default"), broker.consume_orders("n1")
-    live: list[LiveChanges | None] = []
-    broker.subscribe(live.append)
+    events, beats, slot, orders, live = every_reader(broker)
     broker.publish_events([a_claim("r1"), a_claim("r2")])
     deliveries = list(events.receive(1, SOON))
     received: list[object] = []
@@ -49,15 +67,10 @@ def test_readers_and_publishers_go_on_after_all_connections_were_closed(
     close_all(virtual_host, 5)
     wait_until(lambda: live == [None])
     events.ack(deliveries)
-    seen: set[str] = set()
-    while seen != {"r1", "r2"}:
-        again = events.receive(10, SOON)
-        assert again
-        events.ack(again)
-        seen |= {getattr(delivery.message, "run_id", "") for delivery in again}
+    receive_both_claims(events)
     broker.publish_tasks([a_task_message("t1")])
     waiting.join(SOON)
-    assert [delivery.message.task_id for delivery in received] == ["t1"]  # type: ignore[attr-defined]
+    assert [delivery.message.task_id for delivery in received] == ["t1"]  # type: ignore[attr-defined] # a list of what a thread puts there
     broker.publish_events([a_heartbeat()])
     assert beats.receive(10, SOON)
     broker.publish_orders("n1", [StopRuns(run_ids=["r1"])])
@@ -81,22 +94,14 @@ def test_readers_and_publishers_go_on_after_an_unexpected_error_in_every_connect
     virtual_host: VirtualHost, open_broker: Open
 ) -> None:
     broker = open_broker(virtual_host.broker())
-    events, beats = broker.consume_events([STARTED]), broker.consume_events([HEARTBEAT])
-    slot, orders = broker.consume_tasks("default"), broker.consume_orders("n1")
-    live: list[LiveChanges | None] = []
-    broker.subscribe(live.append)
+    events, beats, slot, orders, live = every_reader(broker)
     broker.publish_events([a_claim("r1")])
     assert events.receive(1, SOON)
     for connection, _ in broker._connections.values():
         break_loop(connection)
     wait_until(lambda: live == [None])
     broker.publish_events([a_claim("r2"), a_heartbeat()])
-    seen: set[str] = set()
-    while seen != {"r1", "r2"}:
-        again = events.receive(10, SOON)
-        assert again
-        events.ack(again)
-        seen |= {getattr(delivery.message, "run_id", "") for delivery in again}
+    receive_both_claims(events)
     assert beats.receive(10, SOON)
     broker.publish_tasks([a_task_message("t1")])
     delivery = slot.receive(SOON)

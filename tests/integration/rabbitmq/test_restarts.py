@@ -154,7 +154,7 @@ def test_after_its_data_was_wiped_the_mark_is_gone_and_everything_goes_on(
     broker.publish_events([a_report("r1")])
     assert [type(delivery.message) for delivery in reader.receive(10, SOON)] == [RunEnded]
     waiting.join(SOON)
-    assert [delivery.message.task_id for delivery in received] == ["t1"]  # type: ignore[attr-defined]
+    assert [delivery.message.task_id for delivery in received] == ["t1"]  # type: ignore[attr-defined] # a list of what a thread puts there
 
 
 def _is_healthy(broker: RabbitMQBroker) -> bool:

@@ -26,7 +26,7 @@ def stalled_job(play: Play, name: str = "", *, age: int = 0, error: str = "") ->
 def stalled_task(play: Play, name: str, **fields: object) -> TaskStalled:
     task = play.task(name)
     base = {"task_id": task.id, "job_id": task.job_id, "root_id": task.root_id, "version": play.job.version}
-    return TaskStalled(**base | {"is_done": True} | fields)  # type: ignore[arg-type]
+    return TaskStalled(**base | {"is_done": True} | fields)  # type: ignore[arg-type] # each test knows its fields
 
 
 @pytest.mark.parametrize("state", [TaskState.COMPLETED, TaskState.SKIPPED])

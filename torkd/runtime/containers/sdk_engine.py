@@ -109,9 +109,8 @@ class SdkEngine:
                 answer = self._connected().wait(container, timeout=cast("int", seconds))
             except (ReadTimeoutError, requests.exceptions.Timeout):
                 return None
-            except (
-                requests.exceptions.ConnectionError
-            ) as error:  # the head of the answer came at once, and nothing more
+            except requests.exceptions.ConnectionError as error:
+                # The head of the answer came at once, and nothing more.
                 if any(isinstance(argument, ReadTimeoutError) for argument in error.args):
                     return None
                 raise

@@ -31,7 +31,7 @@ STEPS = {
 
 def played(directory: Path, **keys: object) -> PlayedRun:
     directory.mkdir(exist_ok=True)
-    return PlayedRun(TaskDefinition(**{"image": "bb", "run": "main", **keys}), directory)  # type: ignore[arg-type]
+    return PlayedRun(TaskDefinition(**{"image": "bb", "run": "main", **keys}), directory)  # type: ignore[arg-type] # each test knows its keys
 
 
 def execute(engine: ServedEngine, run: PlayedRun, *, binds: bool = True) -> str:

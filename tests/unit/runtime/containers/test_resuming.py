@@ -70,7 +70,7 @@ class Node:
 
     def let_end(self, *containers: str) -> None:
         for container in containers:
-            wait_until(lambda name=container: self.runs(name))  # type: ignore[misc]
+            wait_until(lambda name=container: self.runs(name))  # type: ignore[misc] # mypy infers no lambda with a default
             self.engine.end(container, 0)
 
     def logs(self) -> dict[str, str]:
@@ -346,7 +346,7 @@ def test_a_run_is_left_many_times_and_its_log_is_whole(engine: ServedEngine, tmp
         engine.say(MAIN, b"between %d\n" % number)
         worker = node.worker()
         node.run.begin(worker.run)
-        wait_until(lambda words=f"between {number}": words in node.run.log.text("main/stdout"))  # type: ignore[misc]
+        wait_until(lambda words=f"between {number}": words in node.run.log.text("main/stdout"))  # type: ignore[misc] # mypy infers no lambda with a default
     node.let_end(MAIN, POST)
     assert node.run.end() == "result"
     assert node.run.log.text("main/stdout") == "main 1\n" + "".join(f"between {number}\n" for number in range(5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socketserver
 import threading
@@ -170,6 +171,13 @@ def test_many_calls_at_once_are_no_reason_to_warn(
         api.gate.set()
         assert {code.result() for code in codes} == {7}
     assert not caplog.records
+
+
+def test_what_is_no_plain_call_goes_the_sdks_own_way(api: Api, engine: SdkEngine) -> None:
+    api.answers["/containers/a/archive"] = (200, None)
+    client = engine._connected()
+    assert client.put_archive("a", "/", io.BytesIO(b"tar"))
+    assert api.asked[-1] == ("PUT", "/containers/a/archive", {"path": "/"}, b"tar")
 
 
 @pytest.mark.parametrize("head_first", [False, True])

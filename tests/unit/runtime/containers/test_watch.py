@@ -35,7 +35,7 @@ class CuttingEngine(ServedEngine):
         super().__init__("bb")
         self.cuts, self.is_broken = list(cuts), is_broken
 
-    def follow_log(self, container: str, *, follow: bool = True) -> LogStream:  # type: ignore[override]
+    def follow_log(self, container: str, *, follow: bool = True) -> LogStream:  # type: ignore[override] # the fake counts calls by a decorator
         """Its log, or the beginning of it."""
         whole = super().follow_log(container, follow=follow)
         return _Cut(whole, self.cuts.pop(0), self.is_broken) if self.cuts else whole
