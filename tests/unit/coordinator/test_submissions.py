@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import cast
 
 import pytest
 
 from tests.support.builders import START
 from tests.support.waiting import wait_until
-from tork.errors import BadData, DatastoreUnavailable, IdempotencyConflict
+from tork.errors import BadData, DatastoreUnavailable
 from tork.job import JobDefinition
 from tork.task import TaskDefinition
 from torkd.coordinator.handle import Handled
@@ -35,8 +36,6 @@ class Store:
         self.refused: dict[str, BaseException] = {}
         """By the name of a job, why no transaction with it succeeds."""
         self.keys: dict[str, str] = {}
-        self.conflicts: set[str] = set()
-        """Keys that were used for something else."""
         self._names: list[str] = []
 
     @contextmanager
@@ -49,8 +48,6 @@ class Store:
             raise
 
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
-        if key.key in self.conflicts:
-            raise IdempotencyConflict("it was used with another body")
         known = self.keys.setdefault(key.key, job_id)
         return Accepted(job_id=known, repeated=known != job_id)
 
@@ -95,19 +92,21 @@ def a_key(name: str) -> IdempotencyKey:
     return IdempotencyKey(owner="0", key=name, body=b"")
 
 
-def all_at_once(
-    store: Store, submissions: Submissions, names: Sequence[str], keys: Mapping[str, IdempotencyKey] | None = None
-) -> dict[str, Future[Accepted]]:
-    """The first is held up in its transaction until all others wait."""
-    keys = keys or {}
+def all_at_once(store: Store, submissions: Submissions, names: Sequence[str]) -> dict[str, Future[Accepted]]:
+    """The first is held up in its transaction until all others wait, in this order."""
     store.gate.clear()
+    answers: dict[str, Future[Accepted]] = {}
     with ThreadPoolExecutor(len(names)) as threads:
-        first = {names[0]: threads.submit(submissions.submit, a_submission(names[0]), None)}
-        wait_until(lambda: store.transactions)
-        others = {name: threads.submit(submissions.submit, a_submission(name), keys.get(name)) for name in names[1:]}
-        wait_until(lambda: len(submissions._waiting) == len(others))
+        for number, name in enumerate(names):
+            answers[name] = threads.submit(submissions.submit, a_submission(name), None)
+            wait_until(lambda: bool(store.transactions))
+            wait_until(partial(_are_waiting, submissions, number))
         store.gate.set()
-    return first | others
+    return answers
+
+
+def _are_waiting(submissions: Submissions, count: int) -> bool:
+    return len(submissions._waiting) == count
 
 
 def test_those_who_wait_share_a_transaction(store: Store, submissions: Submissions, published: list[Handled]) -> None:
