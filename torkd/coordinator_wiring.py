@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torkd
 from tork.errors import StartError
-from torkd.api.app import ApiDependencies, App, create_app
+from torkd.api.app import ApiDependencies, create_app
+from torkd.api.application import App
 from torkd.api.health import Indicators
 from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
 from torkd.api.streams import Doorbell, StreamHub

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from torkd.api.app import App
+from torkd.api.application import App
 from torkd.api.streams import StreamHub
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker

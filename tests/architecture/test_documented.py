@@ -52,7 +52,7 @@ def routes() -> list[str]:
             f"{method.method} {re.sub(r'{.*?}', '{}', route.path)}"
             for route in falcon.inspect.inspect_app(app).routes
             for method in route.methods
-            if method.method not in {"OPTIONS", "WEBSOCKET"} and not method.internal
+            if method.method not in {"HEAD", "OPTIONS", "WEBSOCKET"} and not method.internal
         )
     finally:
         streams.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import falcon
-
 from torkd.api import errors
+from torkd.api.application import App
 from torkd.api.commands import Commands
 from torkd.api.dead_letters import DeadLettersResource
 from torkd.api.doctor import Doctor, DoctorResource
+from torkd.api.documentation import DocumentationResource
 from torkd.api.events import EventsResource
 from torkd.api.health import HealthResource, Indicators
 from torkd.api.jobs import JobResource, JobsResource
@@ -28,8 +28,6 @@ from torkd.api.tasks import TaskResource
 from torkd.broker.protocol import Broker
 from torkd.datastore.protocol import Reading
 from torkd.hooks.redact import Redactor
-
-App = falcon.App[falcon.Request, falcon.Response]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +76,9 @@ def create_app(dependencies: ApiDependencies) -> App:
         app.add_route("/doctor/fix", doctor, suffix="fix")
     if "metrics" in groups:
         app.add_route("/metrics", MetricsResource(dependencies.reading))
+    documentation = DocumentationResource(app, dependencies.version)
+    app.add_route("/openapi.json", documentation)
+    app.add_route("/docs", documentation, suffix="page")
     return app
 
 
@@ -96,7 +97,7 @@ def _bare_app(options: ApiOptions, middleware: tuple[object, ...] = ()) -> App:
     layers.append(BodyLimit(options.body_limit))
     if options.request_log_level is not None:
         layers.append(RequestLog(options.request_log_level, options.request_log_skip))
-    app: App = falcon.App(middleware=layers)
+    app = App(middleware=layers)
     app.req_options.strip_url_path_trailing_slash = False
     errors.install(app)
     return app

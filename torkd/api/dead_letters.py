@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from tork.dead_letter import DeadLetter
 from tork.errors import NotFound
 from tork.page import Page
+from tork.wire import Told
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
+from torkd.api.operations import Done, operation, paging
 from torkd.api.paging import page_number, page_size
 from torkd.broker.protocol import Broker
 from torkd.broker.queues import DEAD
@@ -31,12 +33,23 @@ _SAID = frozenset({"definition", "result", "error", "contents"})
 _OK = {"status": "OK"}
 
 
+class Removed(Told, frozen=True, kw_only=True):
+    """How many are gone."""
+
+    removed: int
+
+
 class DeadLettersResource:
     """All of them, and each."""
 
     def __init__(self, broker: Broker, reading: Reading, redactor: Redactor) -> None:
         self._broker, self._reading, self._redactor = broker, reading, redactor
 
+    @operation(
+        "A page of dead letters, those first that were buried first",
+        answer=Page[DeadLetter],
+        parameters=paging(default=10, most=20),
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         number, size = page_number(req), page_size(req, default=10, most=20)
         total = sum(queue.size for queue in self._broker.queues() if queue.name == DEAD)
@@ -51,15 +64,18 @@ class DeadLettersResource:
         )
         answer(req, resp, plain(page))
 
+    @operation("Remove all dead letters", answer=Removed)
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer(req, resp, {"removed": self._broker.purge_dead()})
 
+    @operation("A dead letter", answer=DeadLetter)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, letter_id: str) -> None:
         found = [letter for letter in self._broker.dead_letters(MOST) if letter.id == letter_id]
         if not found:
             raise _not_found(letter_id)
         answer(req, resp, plain(self._shown(found[:1])[0]))
 
+    @operation("Remove a dead letter", answer=Done)
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, letter_id: str) -> None:
         try:
             self._broker.remove_dead(letter_id)
@@ -67,6 +83,7 @@ class DeadLettersResource:
             raise _not_found(letter_id) from error
         answer(req, resp, dict(_OK))
 
+    @operation("Have a dead letter handled again", answer=Done)
     def on_post_replay(self, req: falcon.Request, resp: falcon.Response, letter_id: str) -> None:
         """To be handled again; when that fails once more it is back here under another id."""
         try:

@@ -9,6 +9,7 @@ import falcon
 from tork.diagnosis import Diagnosis, Treatment
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
+from torkd.api.operations import operation, text
 
 _TRUE, _FALSE = frozenset({"true", "1", ""}), frozenset({"false", "0"})
 
@@ -29,9 +30,15 @@ class DoctorResource:
     def __init__(self, doctor: Doctor) -> None:
         self._doctor = doctor
 
+    @operation("Every invariant, and whether it holds", answer=Diagnosis)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer(req, resp, plain(self._doctor.examine()))
 
+    @operation(
+        "Repair what does not hold",
+        answer=Treatment,
+        parameters=(text("dryRun", "Only say what would be repaired", enum=["true", "false", "1", "0", ""]),),
+    )
     def on_post_fix(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer(req, resp, plain(self._doctor.treat(dry_run=_dry_run(req))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import falcon
 
+from torkd.api.operations import EVENT_STREAM, LAST_EVENT, operation
 from torkd.api.showing import Showing
 from torkd.api.streams import EverythingFeed, StreamHub, resume_after
 from torkd.datastore.protocol import Reading
@@ -17,5 +18,6 @@ class EventsResource:
         self._showing = showing
         self._streams = streams
 
+    @operation("The changes of all jobs, live", media=EVENT_STREAM, parameters=(LAST_EVENT,))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._streams.answer(req, resp, EverythingFeed(self._reading, self._showing, after=resume_after(req)))

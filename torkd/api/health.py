@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import falcon
 
+from tork.wire import Told
 from torkd.api.media import answer
+from torkd.api.operations import operation
 
 log = logging.getLogger(__name__)
 
 Indicators = Mapping[str, Callable[[], object]]
 """By name, a check that raises when something is wrong."""
+
+
+class Health(Told, frozen=True, kw_only=True):
+    """The answer, also with the status 503 when it is DOWN."""
+
+    status: Literal["UP", "DOWN"]
+    version: str
 
 
 class HealthResource:
@@ -22,6 +32,7 @@ class HealthResource:
         self._indicators = indicators
         self._version = version
 
+    @operation("Whether everything that this process stands on works", answer=Health, others={503: Health})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         up = all(self._is_up(name) for name in self._indicators)
         if not up:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import falcon
 
 from tork.errors import NotFound
+from tork.node import Queue
 from tork.task import is_task_queue
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
+from torkd.api.operations import operation
 from torkd.broker.protocol import Broker
 
 
@@ -17,9 +19,11 @@ class QueuesResource:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
+    @operation("All queues", answer=list[Queue])
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         answer(req, resp, plain(self._broker.queues()))
 
+    @operation("A queue", answer=Queue)
     def on_get_one(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         for queue in self._broker.queues():
             if queue.name == name:
@@ -27,6 +31,7 @@ class QueuesResource:
                 return
         raise _not_found(name)
 
+    @operation("Empty a task queue")
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Drops what waits; consumers stay. The answer has no body."""
         if not is_task_queue(name):

@@ -21,7 +21,7 @@ from torkd.api.showing import Showing
 from torkd.api.streams import StreamHub, WaitFeed
 from torkd.datastore.protocol import Accepted, IdempotencyKey, Reading
 
-_LONGEST_KEY = 255
+LONGEST_KEY = 255
 
 
 class Submission:
@@ -100,6 +100,6 @@ def _idempotency_key(req: falcon.Request, body: bytes) -> IdempotencyKey | None:
     key = req.get_header("Idempotency-Key")
     if not key:
         return None
-    if len(key) > _LONGEST_KEY:
-        raise refusal(400, f"the Idempotency-Key has {len(key)} characters (right would be at most {_LONGEST_KEY})")
+    if len(key) > LONGEST_KEY:
+        raise refusal(400, f"the Idempotency-Key has {len(key)} characters (right would be at most {LONGEST_KEY})")
     return IdempotencyKey(owner=caller_of(req), key=key, body=body)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import falcon
 
+from tork.log import TaskLogPart
+from tork.page import Page
+from tork.task import Task
 from torkd.api.media import answer
+from torkd.api.operations import EVENT_STREAM, LAST_EVENT, LOG_PAGE, operation
 from torkd.api.paging import log_page_size, page_number
 from torkd.api.showing import Showing
 from torkd.api.streams import LogFeed, StreamHub, resume_after
@@ -19,10 +23,12 @@ class TaskResource:
         self._showing = showing
         self._streams = streams
 
+    @operation("A task", answer=Task)
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         task = self._reading.get_task(task_id)
         answer(req, resp, self._showing.of_job(task.job_id, task))
 
+    @operation("A page of the task's log, newest part first", answer=Page[TaskLogPart], parameters=LOG_PAGE)
     def on_get_log(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         task = self._reading.get_task_summary(task_id)
         page = self._reading.task_log(
@@ -30,6 +36,7 @@ class TaskResource:
         )
         answer(req, resp, self._showing.of_job(task.job_id, page))
 
+    @operation("The task's log, live", media=EVENT_STREAM, parameters=(LAST_EVENT,))
     def on_get_log_stream(self, req: falcon.Request, resp: falcon.Response, task_id: str) -> None:
         task = self._reading.get_task_summary(task_id)
         feed = LogFeed(self._reading, self._showing, job_id=task.job_id, task_id=task_id, after=resume_after(req))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from torkd.api.app import App
+from torkd.api.application import App
 from torkd.api.listener import coordinator_place
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import check_shared_broker, make_broker

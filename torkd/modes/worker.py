@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torkd
 from tork.errors import BrokerUnavailable
-from torkd.api.app import App, create_health_app
+from torkd.api.app import create_health_app
+from torkd.api.application import App
 from torkd.api.listener import worker_place
 from torkd.api.options import api_options
 from torkd.broker.protocol import Broker

@@ -16,6 +16,7 @@ from tork.task import DEFAULT_QUEUE, TaskDefinition
 from tork.wire import StoredDecoder
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.postgres.pool import Connection, Pool
+from torkd.datastore.postgres.querying import bindable
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Dispatch
@@ -110,7 +111,7 @@ class PostgresUpkeep:
     def root_of(self, job_id: str) -> str | None:
         """The job whose row is locked for changes of this one."""
         with self._pool.connection() as connection:
-            row = connection.execute(SQL.root_of, {"job": job_id}).fetchone()
+            row = connection.execute(SQL.root_of, {"job": bindable(job_id)}).fetchone()
         return row[0] if row else None
 
     @contextmanager
