@@ -13,6 +13,7 @@ from tork.task import TaskState
 from torkd.engine import progress, tasks
 from torkd.engine.events import CancelRequested, EventFailed, JobSubmitted, RestartRequested
 from torkd.engine.instance import text_of
+from torkd.engine.nested_secrets import nested_secrets
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.engine.turn import Follow, Turn
 
@@ -37,7 +38,7 @@ def _new_job(turn: Turn, job_id: str, definition: JobDefinition, *, created_by: 
         created_at=turn.now,
         defaults=definition.defaults,
         auto_delete=definition.auto_delete.after if definition.auto_delete else None,
-        has_secrets=bool(definition.secrets),
+        has_secrets=bool(definition.secrets) or any(nested_secrets(definition.tasks)),
     )
 
 

@@ -1,8 +1,8 @@
 """Hides secrets in what is shown: in answers of the API as serialised, and in texts such as logs.
 
-Two rules. A key that sounds secret loses its value, and what `secrets` and `registry.password` hold is always hidden. And
-wherever the value of one of the job's secrets occurs in a text, `[REDACTED]` stands instead. Values shorter than
-`MIN_SECRET_LENGTH` are only hidden by key: replaced everywhere they would garble the text and, by that, give themselves away.
+Two rules. A key that sounds secret loses its value, and what `secrets`, `registry.password` and headers for credentials hold is
+always hidden. And wherever one of the job's secrets occurs in a text, `[REDACTED]` stands instead (`secret_texts`). Values shorter
+than `MIN_SECRET_LENGTH` are only hidden by key.
 """
 
 from __future__ import annotations
@@ -10,46 +10,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
-from functools import lru_cache
 from typing import Any
 
 from tork.job import JobState
 from tork.task import TaskState
+from torkd.hooks.secret_texts import MIN_SECRET_LENGTH, REDACTED, SecretTexts, secret_texts
 
-REDACTED = "[REDACTED]"
-MIN_SECRET_LENGTH = 4
-_MIN_LINE_LENGTH = 8
-"""Lines of a secret of several lines, such as a private key, are hidden one by one too when they have this length."""
+__all__ = ["MIN_SECRET_LENGTH", "REDACTED", "Redactor", "redact_text"]
 
 _BUILT_IN_KEYS = re.compile("SECRET|PASSWORD|ACCESS_KEY", re.IGNORECASE)
+_CREDENTIAL_HEADERS = re.compile("AUTH|COOKIE|TOKEN|SECRET|PASSWORD|KEY|SIGNATURE", re.IGNORECASE)
+_USERS_MAPS = frozenset({"inputs", "env", "files", "headers", "opts", "tasks"})
+"""The keys in these are the user's, whatever they are called. (`tasks` is an object in a context alone.)"""
 _STATE_WORDS = frozenset({*TaskState, *JobState})
-_MACHINE_KEYS = frozenset({"id", "jobId", "taskId", "parentId", "nodeId", "run", "state"})
-_MACHINE_VALUE = re.compile(r"[0-9A-Za-z-]{1,40}", re.ASCII)
+_ID_KEYS = frozenset({"id", "jobId", "taskId", "parentId", "nodeId", "run"})
+_ID = re.compile(r"[0-9a-f]{32}|[0-9A-Za-z]{22}", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)", re.ASCII)
 """Ids, states and times are made by us. A part of one that happens to look like a secret (`2026`) is not replaced."""
 
 
-def secret_values(values: Iterable[str]) -> tuple[str, ...]:
-    """The texts to look for, the longest first."""
-    found: set[str] = set()
-    for value in values:
-        text = value.strip()
-        if len(text) >= MIN_SECRET_LENGTH:
-            found.add(text)
-            found.update(line.strip() for line in text.splitlines() if len(line.strip()) >= _MIN_LINE_LENGTH)
-    return tuple(sorted(found, key=lambda text: (-len(text), text)))
-
-
-@lru_cache(maxsize=256)
-def secret_pattern(texts: tuple[str, ...]) -> re.Pattern[str] | None:
-    """A pattern that matches any of the texts, which come from `secret_values`."""
-    return re.compile("|".join(map(re.escape, texts))) if texts else None
-
-
 def redact_text(text: str, secrets: Iterable[str]) -> str:
     """The text without the values of the secrets."""
-    pattern = secret_pattern(secret_values(secrets))
-    return pattern.sub(REDACTED, text) if pattern else text
+    return secret_texts(secrets).hide(text)
 
 
 class Redactor:
@@ -63,7 +45,7 @@ class Redactor:
         """A copy of the document (dicts, lists and scalars, as before encoding) that may be shown."""
         if not self._enabled:
             return document
-        return self._redact(document, secret_pattern(secret_values(secrets)))
+        return self._redact(document, secret_texts(secrets))
 
     def redact_text(self, text: str, secrets: Iterable[str]) -> str:
         """The text without the values of the secrets."""
@@ -73,28 +55,41 @@ class Redactor:
         """A value nothing of which may be shown; empty ones stay."""
         return _hide(value) if self._enabled else value
 
-    def _redact(self, value: Any, secrets: re.Pattern[str] | None) -> Any:
+    def _redact(self, value: Any, secrets: SecretTexts, *, ours: bool = True) -> Any:
+        """`ours`: whether keys have the meaning that they have in our documents."""
         match value:
             case str():
-                return secrets.sub(REDACTED, value) if secrets else value
+                return secrets.hide(value)
             case dict():
                 return {
-                    self._redact(key, secrets): self._redact_under(key, inner, secrets) for key, inner in value.items()
+                    secrets.hide(key) if isinstance(key, str) else key: self._redact_under(
+                        key, inner, secrets, ours=ours
+                    )
+                    for key, inner in value.items()
                 }
             case list() | tuple():
-                return [self._redact(inner, secrets) for inner in value]
+                return [self._redact(inner, secrets, ours=ours) for inner in value]
             case _:
                 return value
 
-    def _redact_under(self, key: Any, value: Any, secrets: re.Pattern[str] | None) -> Any:
-        if key == "secrets" or (isinstance(key, str) and self._sounds_secret(key)):
+    def _redact_under(self, key: Any, value: Any, secrets: SecretTexts, *, ours: bool) -> Any:
+        if not isinstance(key, str):
+            return self._redact(value, secrets, ours=ours)
+        if key == "secrets" or self._sounds_secret(key):
             return _hide(value)
-        if key == "registry" and isinstance(value, dict) and "password" in value:
-            value = {**value, "password": _hide(value["password"])}
-        if isinstance(value, str) and _is_ours(key, value):
-            hidden = secrets is not None and secrets.fullmatch(value) and value not in _STATE_WORDS
-            return REDACTED if hidden else value
-        return self._redact(value, secrets)
+        if isinstance(value, str):
+            if ours and secrets and _is_ours(key, value):
+                return REDACTED if value in secrets and value not in _STATE_WORDS else value
+            return secrets.hide(value)
+        if isinstance(value, dict):
+            if key == "registry" and "password" in value:
+                value = {**value, "password": _hide(value["password"])}
+            elif key == "headers":
+                value = {
+                    name: _hide(inner) if _CREDENTIAL_HEADERS.search(name) else inner for name, inner in value.items()
+                }
+            return self._redact(value, secrets, ours=ours and key not in _USERS_MAPS)
+        return self._redact(value, secrets, ours=ours)
 
     def _sounds_secret(self, key: str) -> bool:
         if self._keys is not None:
@@ -114,7 +109,9 @@ def _hide(value: Any) -> Any:
             return REDACTED
 
 
-def _is_ours(key: Any, value: str) -> bool:
-    if key in _MACHINE_KEYS:
-        return _MACHINE_VALUE.fullmatch(value) is not None
-    return isinstance(key, str) and key.endswith("At") and _TIME.fullmatch(value) is not None
+def _is_ours(key: str, value: str) -> bool:
+    if key in _ID_KEYS:
+        return _ID.fullmatch(value) is not None
+    if key == "state":
+        return value in _STATE_WORDS
+    return key.endswith("At") and _TIME.fullmatch(value) is not None

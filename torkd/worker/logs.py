@@ -36,6 +36,7 @@ class RunLog:
     __slots__ = (
         "_accepted",
         "_flusher",
+        "_hidden",
         "_is_cut",
         "_max_bytes",
         "_message",
@@ -91,6 +92,7 @@ class RunLog:
         self._taken = 0
         """How many bytes are in the text; of named sources, each one's in `_positions`."""
         self._positions: dict[str, int] = {}
+        self._hidden: dict[str, int] = {}
         self._is_cut = False
         """Whether the text says that the rest is left out: a successor must not say so again."""
         self._spool: Spool | None = None
@@ -105,7 +107,7 @@ class RunLog:
 
     def resume(self, number: int, mark: SpoolMark) -> None:
         """Go on behind the parts of a predecessor, of which this was the last. To be called before anything is written."""
-        self.part_count, self._positions = number, dict(mark.positions)
+        self.part_count, self._positions, self._hidden = number, dict(mark.positions), dict(mark.hidden)
         self._accepted = self._taken = mark.taken
         self.is_full = self._is_cut = mark.is_cut
 
@@ -129,6 +131,10 @@ class RunLog:
     def position_of(self, source: str) -> int:
         """How many bytes of a named source are in the log."""
         return self._positions.get(source, 0)
+
+    def hidden_of(self, source: str) -> int:
+        """How many of the characters that come next are of a secret in whose place a mark is in the log already."""
+        return self._hidden.get(source, 0)
 
     @property
     def is_left(self) -> bool:
@@ -155,10 +161,20 @@ class RunLog:
     def leave(self) -> list[LogPrinted]:
         """The parts that still have to be published. Unfinished lines, and what comes now, are left to the successor."""
         self.is_full = True
+        for stream in self._all_streams():
+            stream.leave()
         return self._take_ready()
 
     def flush(self) -> bool:
-        """Publish what there is. False when that must be tried again."""
+        """Publish what there is, and unfinished lines that have waited. False when that must be done again."""
+        waiting = [stream for stream in self._all_streams() if stream.show_overdue()]
+        return self._publish_parts() and not waiting
+
+    def flush_soon(self) -> None:
+        """Let the flusher come by."""
+        self._flusher.add(self)
+
+    def _publish_parts(self) -> bool:
         with self._publishing:
             self._make_parts()
             if not self._ready:
@@ -180,27 +196,28 @@ class RunLog:
             self.is_full = self.is_full or admitted < length
             return admitted
 
-    def add(self, text: str, source: str, length: int, *, is_last: bool = False) -> None:
-        """Take text that is ready to be shown: whole lines, masked, made of so many bytes of the source."""
+    def add(self, text: str, source: str, length: int, *, hidden: int = 0, is_last: bool = False) -> None:
+        """Take masked text, made of so many bytes of the source. `hidden` is what was shown of what follows: see `SpoolMark`."""
         with self._state:
             is_first = not self._texts
             self._texts.append(text)
             self._waiting_length += len(text)
-            waiting_length = self._waiting_length
             self._taken += length
             self._is_cut = self._is_cut or is_last
             if source:
                 self._positions[source] = self._positions.get(source, 0) + length
+                self._hidden[source] = hidden
         if is_first:
             self._flusher.add(self)
-        if waiting_length >= PART_LENGTH:
-            self._flush_or_wait()
 
-    def _flush_or_wait(self) -> None:
-        published = self.flush()
+    def make_room(self) -> None:
+        """Send what was taken when it is much; wait while too much could not be sent."""
+        if self._waiting_length < PART_LENGTH:
+            return
+        published = self._publish_parts()
         while not published and self._waiting_length > MAX_WAITING_LENGTH and not self._stop.is_set():
             self._stop.wait(_LOOK_AGAIN_SECONDS)
-            published = self.flush()
+            published = self._publish_parts()
 
     def _take_ready(self) -> list[LogPrinted]:
         with self._publishing:
@@ -240,7 +257,12 @@ class RunLog:
         )
 
     def _mark(self) -> SpoolMark:
-        return SpoolMark(positions=dict(self._positions), taken=self._taken, is_cut=self._is_cut)
+        return SpoolMark(
+            positions=dict(self._positions),
+            hidden={source: count for source, count in self._hidden.items() if count},
+            taken=self._taken,
+            is_cut=self._is_cut,
+        )
 
     def _store(self, parts: Sequence[LogPrinted], mark: SpoolMark) -> None:
         spool = self._spool

@@ -1,47 +1,46 @@
 """Hides secrets in a stream of text that comes in pieces.
 
-Invariant: what is released never holds a part of a secret, wherever the pieces are cut. So the end of a piece that may be
-the beginning of a secret is kept until the next piece shows which it is.
+Invariant: however the text is cut, what is shown of the pieces is what would be shown of the whole. So the end of a piece that may
+be the beginning of a secret is kept until the next piece shows which it is: always less than the longest text that is looked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torkd.hooks.redact import REDACTED, secret_pattern, secret_values
+from torkd.hooks.secret_texts import hide_spans, merged, secret_texts
 
 
 class Masker:
     """The secrets of one task. Without any it costs nothing."""
 
-    __slots__ = ("_pattern", "_texts", "spans_lines")
+    __slots__ = ("_secrets", "spans_lines")
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._texts = secret_values(secrets) if secrets else ()
-        self._pattern = secret_pattern(self._texts)
-        self.spans_lines = any("\n" in text or "\r" in text for text in self._texts)
+        self._secrets = secret_texts(secrets)
+        self.spans_lines = self._secrets.spans_lines
         """Whether the end of a line may be in the middle of a secret."""
 
-    def mask(self, text: str) -> str:
-        """The whole text with its secrets hidden."""
-        return self._pattern.sub(REDACTED, text) if self._pattern else text
+    def mask(self, text: str, hidden: int = 0) -> str:
+        """The whole text with its secrets hidden. The first `hidden` characters belong to one whose mark was shown before."""
+        if not self._secrets:
+            return text
+        if not hidden:
+            return self._secrets.hide(text)
+        (_, end), *spans = merged([(0, hidden), *self._secrets.spans(text)])
+        return hide_spans(text[end:], [(start - end, stop - end) for start, stop in spans])
 
-    def release(self, text: str) -> tuple[str, str]:
-        """What of a beginning may be shown, masked, and the rest to be prepended to what comes next."""
-        if self._pattern is None:
-            return text, ""
-        cut = len(text) - self._possible_beginning(text)
-        for match in self._pattern.finditer(text):
-            if match.start() < cut < match.end():
-                cut = match.start()
-        return self.mask(text[:cut]), text[cut:]
-
-    def _possible_beginning(self, text: str) -> int:
-        """How many of the last characters are the beginning, but not all, of a secret."""
-        longest = 0
-        for secret in self._texts:
-            for length in range(min(len(secret) - 1, len(text)), longest, -1):
-                if text.endswith(secret[:length]):
-                    longest = length
-                    break
-        return longest
+    def release(self, text: str, hidden: int = 0) -> tuple[str, str, int]:
+        """What of a beginning may be shown, masked; the rest, to be prepended to what comes next; and how much of that is hidden."""
+        if not self._secrets:
+            return text, "", 0
+        is_whole = not self.spans_lines and text.endswith(("\n", "\r"))
+        cut = len(text) - (0 if is_whole else self._secrets.beginning(text))
+        spans = merged([*([(0, hidden)] if hidden else []), *self._secrets.spans(text)])
+        # One that reaches beyond the cut shows its mark now: what of it is in the rest is hidden already.
+        beyond = max([0, *(end - cut for start, end in spans if start < cut)])
+        shown = [(start, min(end, cut)) for start, end in spans if start < cut]
+        if hidden and cut:
+            (_, end), *others = shown
+            return hide_spans(text[end:cut], [(start - end, stop - end) for start, stop in others]), text[cut:], beyond
+        return hide_spans(text[:cut], shown), text[cut:], beyond if cut else hidden

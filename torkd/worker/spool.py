@@ -20,6 +20,8 @@ class SpoolMark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     positions: dict[str, int] = {}
     """By source: how many of its bytes are in the log."""
+    hidden: dict[str, int] = {}
+    """By source: how many of the characters that come next are of a secret in whose place a mark is in the log already."""
     taken: int = 0
     """How many bytes of all sources are."""
     is_cut: bool = False

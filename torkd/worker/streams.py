@@ -1,11 +1,14 @@
-"""One stream of a task's log: bytes in, whole masked lines out.
+"""One stream of a task's log: bytes in, masked text out, in whole lines where lines end soon.
 
-What is not shown yet is kept as the bytes it came as. Invariant: the log knows at any time how many bytes of the stream are in
-its text, to the byte, whatever they are; and whoever begins anew with the byte after them gets the same text.
+What is not shown yet is kept as the bytes it came as: an unfinished line for one or two flushes, so that a prompt appears and the
+lines of two streams are rarely torn; and what may be the beginning of a secret, until more comes or the stream ends. That is less
+than the longest text that is hidden. Invariant: the log knows at any time how many bytes of the stream are in its text, to the byte,
+whatever they are; and whoever begins anew with the byte after them gets the same text.
 """
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from codecs import utf_8_decode
 from typing import Protocol
@@ -27,11 +30,20 @@ class Log(Protocol):
     def admit(self, length: int) -> int:
         """How many of so many bytes are within the task's share. Fewer than asked for: it is used up now."""
 
-    def add(self, text: str, source: str, length: int, *, is_last: bool = False) -> None:
-        """Take text that is ready to be shown: whole lines, masked, made of so many bytes of the source."""
+    def add(self, text: str, source: str, length: int, *, hidden: int = 0, is_last: bool = False) -> None:
+        """Take masked text, made of so many bytes of the source. `hidden` is what was shown of what follows: see `SpoolMark`."""
+
+    def make_room(self) -> None:
+        """Send what was taken when it is much; wait while too much could not be sent."""
+
+    def flush_soon(self) -> None:
+        """Ask the streams before long whether they have an unfinished line to show."""
 
     def position_of(self, source: str) -> int:
         """How many bytes of the source are in the log."""
+
+    def hidden_of(self, source: str) -> int:
+        """How many of the source's next characters are hidden already."""
 
     def stream(self, name: str = "") -> StreamLog:
         """One more stream."""
@@ -42,14 +54,19 @@ class Log(Protocol):
 
 
 class StreamLog:
-    """Belongs to one thread at a time."""
+    """Written by one thread at a time, while another may show what is unfinished."""
 
-    __slots__ = ("_log", "_name", "_rest")
+    __slots__ = ("_hidden", "_is_overdue", "_lock", "_log", "_name", "_rest", "_waits")
 
     def __init__(self, log: Log, name: str = "") -> None:
         self._log = log
         self._name = name
         self._rest = b""
+        self._hidden = log.hidden_of(name)
+        """How many characters of the rest, and of what follows it, are of a secret whose mark was shown."""
+        self._waits = self._is_overdue = False
+        """Whether something of the rest may be shown unfinished; whether it has waited for a flush."""
+        self._lock = threading.Lock()
 
     @property
     def position(self) -> int:
@@ -62,14 +79,37 @@ class StreamLog:
         if log.is_full:
             return
         admitted = log.admit(len(data))
-        self._take(data[:admitted])
+        with self._lock:
+            self._take(data[:admitted])
+            begins_to_wait = self._waits and not self._is_overdue
+        if begins_to_wait:
+            log.flush_soon()
         if admitted < len(data):
             self.end()
             log.add(END_NOTICE, "", 0, is_last=True)
+        log.make_room()
 
     def stream(self, name: str = "") -> StreamLog:
         """A sink for one more stream of the same run."""
         return self._log.stream(name)
+
+    def show_overdue(self) -> bool:
+        """Show an unfinished line that was there at the last flush already. Whether one waits for the next flush."""
+        if not self._waits or not self._lock.acquire(blocking=False):
+            return self._waits
+        try:
+            if self._is_overdue and not self._log.is_full:
+                self._show(*utf_8_decode(self._rest, "replace", False), raw=self._rest)
+                self._waits = False
+            self._is_overdue = self._waits
+            return self._waits
+        finally:
+            self._lock.release()
+
+    def leave(self) -> None:
+        """Return when nobody shows anything of it; the log is full."""
+        with self._lock:
+            self._waits = False
 
     def close(self) -> None:
         """The stream has ended, unless it goes on with a successor: then half a line, or half a secret, is left to it."""
@@ -77,33 +117,35 @@ class StreamLog:
             self.end()
 
     def end(self) -> None:
-        """Nothing more comes; an unfinished line is sent."""
-        rest, self._rest = self._rest, b""
-        if rest:
-            text = _printable(rest.decode("utf-8", "replace"))
-            self._log.add(self._log.masker.mask(text), self._name, len(rest))
+        """Nothing more comes; what is unfinished is sent."""
+        with self._lock:
+            rest, self._rest, self._waits = self._rest, b"", False
+            if rest:
+                text = _printable(rest.decode("utf-8", "replace"))
+                self._log.add(self._log.masker.mask(text, self._hidden), self._name, len(rest))
+                self._hidden = 0
 
     def _take(self, data: bytes) -> None:
         raw = self._rest + data if self._rest else data
         end = max(raw.rfind(b"\n"), raw.rfind(b"\r")) + 1
-        is_torn = len(raw) - end >= MAX_LINE_LENGTH
-        if is_torn:
-            text, end = utf_8_decode(raw, "replace", False)
+        if len(raw) - end >= MAX_LINE_LENGTH:
+            self._show(*utf_8_decode(raw, "replace", False), raw=raw)
         elif end:
-            text = raw[:end].decode("utf-8", "replace")
+            self._show(raw[:end].decode("utf-8", "replace"), end, raw=raw)
         else:
             self._rest = raw
-            return
-        masker = self._log.masker
-        if is_torn or masker.spans_lines:
-            shown, kept = masker.release(_printable(text))
-            if kept:
-                end = _bytes_of(raw, text, len(text) - len(kept))
-        else:
-            shown = masker.mask(_printable(text))
+        self._waits = bool(self._rest)
+        if end or not self._waits:
+            self._is_overdue = False
+
+    def _show(self, text: str, end: int, *, raw: bytes) -> None:
+        """Show what can be shown of the text, which is made of the first `end` bytes; the others are kept."""
+        shown, kept, self._hidden = self._log.masker.release(_printable(text), self._hidden)
+        if kept:
+            end = _bytes_of(raw, text, len(text) - len(kept))
         self._rest = raw[end:]
-        if shown:
-            self._log.add(shown, self._name, end)
+        if end:
+            self._log.add(shown, self._name, end, hidden=self._hidden)
 
 
 def _printable(text: str) -> str:

@@ -43,7 +43,7 @@ class Problem:
         """The line for the reader: `file:line:column: path: what is wrong (what would be right)`."""
         position = f"{self.line}:{self.column}" if self.line else ""
         prefix = ":".join(part for part in (source, position) if part)
-        return _printable(f"{prefix}: {self}" if prefix else str(self))
+        return printable(f"{prefix}: {self}" if prefix else str(self))
 
 
 class Unreadable(Exception):
@@ -69,7 +69,7 @@ def path_text(path: Path) -> str:
 
 def shown(value: str) -> str:
     """A text out of the document in quotes: cut when long, control characters written as escapes."""
-    plain = _printable(value[:_MAX_SHOWN])
+    plain = printable(value[:_MAX_SHOWN])
     return f"'{plain}…'" if len(value) > _MAX_SHOWN else f"'{plain}'"
 
 
@@ -84,7 +84,8 @@ def as_lines(problems: Iterable[Problem], source: str = "") -> list[str]:
     return lines
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The text with control characters written as escapes."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

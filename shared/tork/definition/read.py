@@ -17,6 +17,7 @@ from tork.definition.problems import Path, Problem, Unreadable, as_lines
 from tork.definition.rules import validate_job
 from tork.definition.text import MAX_BYTES, as_text, too_large
 from tork.definition.tree import MAX_NODES, Node, Scalar, locate
+from tork.definition.unsaid import without_secrets
 from tork.definition.yaml_tree import read_yaml
 from tork.errors import DefinitionError
 from tork.job import JobDefinition
@@ -56,7 +57,7 @@ def read_job(
         raise DefinitionError([error.problem.told(source)]) from None
     job, problems = _job_in(root, schedule, ignore_case=ignore_case)
     if problems:
-        raise DefinitionError(as_lines(problems, source))
+        raise DefinitionError([without_secrets(line, job) for line in as_lines(problems, source)])
     return job
 
 

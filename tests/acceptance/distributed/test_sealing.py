@@ -15,6 +15,8 @@ from tests.support.cluster import TWO_TASKS, TWO_TASKS_RESULT, Cluster, MakeClus
 from tests.support.daemon import Daemon
 from tests.support.databases import binaries_of
 from tests.support.gates import Gate
+from tests.support.planted import a_planted_job
+from tests.support.planted import leaks as crafty_leaks
 from tests.support.rabbitmq import PROGRAMS
 from tests.support.waiting import wait_until
 from torkd.sealing import KeyRing
@@ -97,54 +99,56 @@ def dump(dsn: str) -> str:
 
 
 def leaks(text: str) -> list[str]:
-    return [secret for secret in PLANTED if secret.lower() in text.lower()]
+    return [secret for secret in PLANTED if secret.lower() in text.lower()] + crafty_leaks(text)
 
 
 def files_below(*places: Path) -> Iterator[tuple[str, str]]:
     for place in places:
         for path in place.rglob("*"):
             if path.is_file() and not path.is_symlink():
-                yield str(path), path.read_bytes().decode("latin-1")
+                yield str(path), path.read_bytes().decode(errors="replace")
 
 
 def test_no_secret_rests_in_the_database_the_broker_or_a_log(old_servers: Servers) -> None:
     with Cluster(old_servers) as cluster:
         talkative = {"TORK_LOGGING_LEVEL": "debug", KEY_SETTING: KEY}
-        queued, dumped, files, coordinator = play(cluster, talkative)
-        assert leaks(queued) == []
+        rested, dumped, files, coordinator = play(cluster, talkative)
+        assert {place: leaks(text) for place, text in rested.items()} == {place: [] for place in rested}
         assert "torkd-sealed:" in dumped
         assert leaks(dumped) == []
         assert [path for path, text in files.items() if leaks(text)] == []
         assert KEY not in "".join(files.values())
         found = coordinator.call("GET", "/jobs?q=planted")["items"]
-        assert [job["name"] for job in found] == ["planted [REDACTED]"], "what is no secret can be searched for"
+        assert [job["name"] for job in found] == ["planted [REDACTED]"] * 2, "what is no secret can be searched for"
         assert coordinator.call("GET", f"/jobs?q={TOKEN}")["totalItems"] == 0
 
 
 def test_without_a_key_the_same_look_finds_them(old_servers: Servers) -> None:
     """Or else the test above would say nothing."""
     with Cluster(old_servers) as cluster:
-        queued, dumped, _, _ = play(cluster, {})
-        assert TOKEN in leaks(queued)
-        assert leaks(dumped) == list(PLANTED)
+        rested, dumped, _, _ = play(cluster, {})
+        for place, text in rested.items():
+            assert {TOKEN, "plain", "unicode", "long"} <= set(leaks(text)), place
+        assert {*PLANTED, "plain", "unicode", "long", "nested"} <= set(leaks(dumped))
 
 
-def play(cluster: Cluster, settings: dict[str, str]) -> tuple[str, str, dict[str, str], Daemon]:
-    """What rested in RabbitMQ and in the database, before there was a worker and at the end; the daemons' and RabbitMQ's files."""
+def play(cluster: Cluster, settings: dict[str, str]) -> tuple[dict[str, str], str, dict[str, str], Daemon]:
+    """What rested before there was a worker, by place; what the database holds at the end; the daemons' and RabbitMQ's files."""
     coordinator = cluster.start_coordinator(settings=settings)
-    ids = [coordinator.submit(planted()), coordinator.submit(in_an_image())]
-    wait_until(lambda: cluster.count("RUNNING") + cluster.count("SCHEDULED") == 2, describe=cluster.told)
+    ids = [coordinator.submit(job) for job in (planted(), in_an_image(), a_planted_job())]
+    wait_until(lambda: cluster.count("RUNNING") + cluster.count("SCHEDULED") == 3, describe=cluster.told)
     with amqp_channel(cluster.settings["TORK_BROKER_RABBITMQ_URL"]) as channel:
-        wait_until(lambda: channel.queue_declare("default", passive=True).method.message_count == 2)
-        queued = "".join(str(channel.basic_get("default")[2]) for _ in ids)
-    queued += dump(cluster.dsn)
+        wait_until(lambda: channel.queue_declare("default", passive=True).method.message_count == 3)
+        queued = "".join((channel.basic_get("default")[2] or b"").decode(errors="replace") for _ in ids)
+        on_disk = "".join(text for _, text in files_below(cluster.servers.rabbitmq.base / "mnesia"))
+    rested = {"the queue": queued, "RabbitMQ's files": on_disk, "the database": dump(cluster.dsn)}
     worker = cluster.start_worker(settings=settings)
     jobs = [coordinator.wait(job_id, within=60) for job_id in ids]
-    assert [job["state"] for job in jobs] == ["FAILED", "FAILED"]
+    assert [job["state"] for job in jobs] == ["FAILED"] * 3
     ran = [(task["position"], task["state"]) for task in coordinator.job(ids[0])["execution"]]
     assert ran.count((6, "FAILED")) == 2, ran
     files = dict(files_below(cluster.servers.rabbitmq.base / "mnesia", coordinator.base, worker.base))
-    return queued, dump(cluster.dsn), files, coordinator
+    return rested, dump(cluster.dsn), files, coordinator
 
 
 @pytest.mark.parametrize("key", [None, NEW_KEY], ids=["without-a-key", "with-another-key"])

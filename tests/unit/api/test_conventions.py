@@ -138,7 +138,14 @@ def test_requests_are_logged_unless_skipped(
     assert bool(records) == is_logged
     if records:
         fields: dict[str, Any] = records[0].__dict__
-        assert (fields["method"], fields["uri"], fields["remote_ip"]) == ("GET", f"{path}?a=b", "127.0.0.1")
+        assert (fields["method"], fields["uri"], fields["remote_ip"]) == ("GET", f"{path}?a=[REDACTED]", "127.0.0.1")
+
+
+def test_of_a_query_only_values_that_are_no_secret_are_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        api.get("/jobs", query_string="q=hunter2&page=2&key=hunter2&pretty&state=RUNNING")
+    (record,) = [record for record in caplog.records if record.name.endswith("request_log")]
+    assert record.__dict__["uri"] == "/jobs?q=[REDACTED]&page=2&key=[REDACTED]&pretty&state=RUNNING"
 
 
 def test_other_origins_are_let_in_only_when_asked_for(api: Api) -> None:

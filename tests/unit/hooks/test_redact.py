@@ -61,14 +61,34 @@ def test_short_secrets_are_not_looked_for_in_texts(secret: str) -> None:
 
 
 def test_what_is_ours_stays_readable_when_a_secret_looks_like_a_part_of_it() -> None:
-    document = {"id": "x2026y", "state": "COMPLETED", "createdAt": "2026-01-02T03:04:05Z", "progress": 2026}
+    document = {"id": f"{2026:032}", "state": "COMPLETED", "createdAt": "2026-01-02T03:04:05Z", "progress": 2026}
     assert redacted(document, secrets=["2026", "COMPLETED"]) == document
 
 
-@pytest.mark.parametrize("key", ["id", "state", "createdAt", "jobId"])
-def test_a_secret_under_a_name_of_ours_is_hidden_all_the_same(key: str) -> None:
-    assert redacted({"inputs": {key: "s3cret-value"}}) == {"inputs": {key: REDACTED}}
-    assert redacted({"inputs": {key: "with s3cret-value"}}) == {"inputs": {key: f"with {REDACTED}"}}
+@pytest.mark.parametrize("key", ["id", "state", "createdAt", "jobId", "run"])
+@pytest.mark.parametrize("where", ["inputs", "env", "anything"])
+def test_a_secret_under_a_name_of_ours_is_hidden_all_the_same(key: str, where: str) -> None:
+    assert redacted({where: {key: "s3cret-value"}}) == {where: {key: REDACTED}}
+    assert redacted({where: {key: "key-s3cret-value"}}) == {where: {key: f"key-{REDACTED}"}}
+
+
+@pytest.mark.parametrize("where", ["inputs", "env", "files", "opts", "headers"])
+def test_what_looks_like_an_id_is_none_where_users_choose_the_keys(where: str) -> None:
+    looks_like_one = "0" * 16 + "abcdef9876543210"
+    assert redacted({where: {"id": looks_like_one}}, secrets=[looks_like_one[16:]]) == {
+        where: {"id": "0" * 16 + REDACTED}
+    }
+    assert redacted({"id": looks_like_one}, secrets=[looks_like_one[16:]]) == {"id": looks_like_one}
+
+
+def test_a_script_of_one_word_is_no_id() -> None:
+    assert redacted({"tasks": [{"run": "run-s3cret-value"}]}) == {"tasks": [{"run": f"run-{REDACTED}"}]}
+
+
+@pytest.mark.parametrize("name", ["Authorization", "X-Api-Key", "cookie", "X-Auth-Token"])
+def test_headers_for_credentials_lose_their_values(name: str) -> None:
+    document = {"webhooks": [{"headers": {name: "x", "Accept": "x"}}]}
+    assert redacted(document) == {"webhooks": [{"headers": {name: REDACTED, "Accept": "x"}}]}
 
 
 def test_lines_of_a_key_of_several_lines_are_hidden_one_by_one() -> None:

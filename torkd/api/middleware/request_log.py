@@ -1,4 +1,7 @@
-"""Logs every request: method, URI, address of the client and status."""
+"""Logs every request: method, URI, address of the client and status.
+
+People search for what they look for, and put keys where they find room: of a query only values that can't be secret are shown.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,15 @@ from re import compile as compile_pattern
 
 import falcon
 
+from torkd.hooks.secret_texts import REDACTED
+
 log = logging.getLogger(__name__)
 
 _TRACE = 5
+_SHOWN = frozenset(
+    {"page", "size", "state", "execution", "executionPage", "executionSize", "pretty", "dryRun", "count", "idPrefix"}
+)
+"""Parameters whose values are ours."""
 _LEVELS = {
     "TRACE": _TRACE,
     "DEBUG": logging.DEBUG,
@@ -37,5 +46,15 @@ class RequestLog:
         if self._skip is not None and self._skip.match(f"{req.method} {req.path}"):
             return
         status = resp.status_code
-        fields = {"method": req.method, "uri": req.relative_uri, "remote_ip": req.remote_addr, "status": status}
+        fields = {"method": req.method, "uri": _shown_uri(req), "remote_ip": req.remote_addr, "status": status}
         log.log(self._level, "%s %s %d", req.method, req.path, status, extra=fields)
+
+
+def _shown_uri(req: falcon.Request) -> str:
+    path, question, query = req.relative_uri.partition("?")
+    return path + question + "&".join(map(_shown_parameter, query.split("&")))
+
+
+def _shown_parameter(parameter: str) -> str:
+    name, equals, value = parameter.partition("=")
+    return parameter if name in _SHOWN or not value else f"{name}{equals}{REDACTED}"

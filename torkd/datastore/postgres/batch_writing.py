@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,12 +16,14 @@ from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import OrderKind, TellNode
+from torkd.engine.nested_secrets import nested_secrets
 from torkd.engine.reads import Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow
 from torkd.engine.view import View
 from torkd.hooks.redact import redact_text
 
 SQL = load_statements("batch.sql")
+READING_SQL = load_statements("job_reading.sql")
 
 _JOB = {"jobs": "id"}
 """The column with the id of the job, where it has another name."""
@@ -81,23 +83,23 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
 
 def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> None:
     jobs = [view.jobs[job_id] for job_id in view.new_jobs]
+    inherited = _inherited_secrets(connection, view, jobs, columns)
     connection.execute(SQL.insert_jobs, {"rows": columns.rows_text(jobs, job="id")})
     details: list[dict[str, Any]] = []
     steps: list[dict[str, Any]] = []
     context: list[dict[str, str]] = []
     for job in jobs:
         definition = view.definitions[job.id]
-        secrets = _secrets_at_hand(view, job)
+        hidden = [*nested_secrets(definition.tasks), *inherited.get(job.id, ())]
+        secrets = [*_secrets_at_hand(view, job), *hidden]
         details.append(
             {
                 "job_id": job.id,
                 # Without secrets: else a search could confirm a guessed one.
                 "searched": redact_text(f"{definition.name} {definition.description}", secrets),
                 "description": definition.description,
-                # SQL looks into tags, so they can't be sealed.
-                "tags": [redact_text(tag, secrets) for tag in definition.tags]
-                if columns.is_sealing
-                else definition.tags,
+                # SQL looks into tags: they can't be sealed, and can be searched for too.
+                "tags": [redact_text(tag, secrets) for tag in definition.tags],
                 "output": definition.output,
                 "webhooks": definition.webhooks or None,
             }
@@ -108,6 +110,11 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
                 {"job_id": job.id, "key": f"{namespace}.{name}", "namespace": namespace, "value": value}
                 for name, value in values.items()
             )
+        unknown = dict.fromkeys(value for value in hidden if value and value not in definition.secrets.values())
+        context.extend(
+            {"job_id": job.id, "key": f"hidden.{number}", "namespace": "hidden", "value": value}
+            for number, value in enumerate(unknown)
+        )
     connection.execute(SQL.insert_details, {"rows": columns.rows_text(details)})
     connection.execute(SQL.insert_steps, {"rows": columns.rows_text(steps)})
     if context:
@@ -123,6 +130,24 @@ def _secrets_at_hand(view: View, job: JobRow) -> list[str]:
         row = view.jobs.get(origin)
         origin = view.makers.get(origin) or (row.parent_job_id if row is not None else None)
     return found
+
+
+def _inherited_secrets(
+    connection: Connection, view: View, jobs: Sequence[JobRow], columns: SealedColumns
+) -> dict[str, list[str]]:
+    """What detached jobs must hide of the jobs that made them: no row will lead from one to the other."""
+    makers = {
+        job.id: maker
+        for job in jobs
+        if job.has_secrets and job.parent_job_id is None and (maker := view.makers.get(job.id)) is not None
+    }
+    if not makers:
+        return {}
+    known: dict[str, list[str]] = {maker: _secrets_at_hand(view, view.jobs[maker]) for maker in makers.values()}
+    rows = connection.execute(READING_SQL.get_secrets, {"job_ids": list(known)}).fetchall()
+    for maker, owner, _, _, value in rows:
+        known[maker].append(columns.open(owner, value))
+    return {job_id: known[maker] for job_id, maker in makers.items()}
 
 
 def _step_rows(job_id: str, definition: JobDefinition) -> list[dict[str, Any]]:

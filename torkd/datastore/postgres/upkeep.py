@@ -237,7 +237,7 @@ def _bodies(connection: Connection, dispatches: Collection[Dispatch], columns: S
             queue=row[4] or DEFAULT_QUEUE,
             priority=row[5],
             definition=_decode_task(columns.open(row[1], row[6])),
-            mask=[columns.open(job_id, secret) for job_id, secret in row[7] or ()],
+            mask=list(dict.fromkeys(columns.open(job_id, secret) for job_id, secret in row[7] or ())),
         )
         for row in rows
     ]

@@ -41,15 +41,16 @@ SELECT j.id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.prog
 SELECT id, version FROM jobs WHERE id = ANY(%(job_ids)s);
 
 -- name: get_secrets
--- The secrets of some jobs and of the jobs above them; `depth` is 0 for a job's own.
+-- What is to be hidden of some jobs: their secrets, those they have to do with (`hidden`), and the same of the jobs above them;
+-- `depth` is 0 for a job's own.
 WITH RECURSIVE family AS (
     SELECT id AS job_id, id AS owner_id, parent_job_id, has_secrets, 0 AS depth FROM jobs WHERE id = ANY(%(job_ids)s)
     UNION
     SELECT f.job_id, j.id, j.parent_job_id, j.has_secrets, f.depth + 1
       FROM family f JOIN jobs j ON j.id = f.parent_job_id
 )
-SELECT f.job_id, f.owner_id, f.depth, substr(c.key, 9) AS name, c.value
+SELECT f.job_id, f.owner_id, f.depth, substr(c.key, length(c.namespace) + 2) AS name, c.value
   FROM family f
-  JOIN job_context c ON c.job_id = f.owner_id AND c.namespace = 'secrets'
+  JOIN job_context c ON c.job_id = f.owner_id AND c.namespace IN ('secrets', 'hidden')
  WHERE f.has_secrets
  ORDER BY f.job_id, f.depth, c.key;

@@ -61,7 +61,7 @@ CREATE TABLE job_steps (
 CREATE TABLE job_context (
     job_id    text NOT NULL,
     key       text NOT NULL,                   -- namespace.name
-    namespace text NOT NULL,                   -- inputs, secrets or tasks
+    namespace text NOT NULL,                   -- inputs, secrets or tasks; hidden: secrets of jobs that it made or was made by
     value     text NOT NULL,
     PRIMARY KEY (job_id, key)
 );

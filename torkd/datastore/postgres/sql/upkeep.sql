@@ -96,7 +96,7 @@ SELECT t.id, t.job_id, t.root_id, t.dispatch, t.queue, t.priority, t.spec,
                UNION
                SELECT p.id, p.parent_job_id FROM above JOIN jobs p ON p.id = above.parent_job_id
            )
-           SELECT array_agg(ARRAY[c.job_id, c.value]) FROM above JOIN job_context c ON c.job_id = above.id AND c.namespace = 'secrets')
+           SELECT array_agg(ARRAY[c.job_id, c.value]) FROM above JOIN job_context c ON c.job_id = above.id AND c.namespace IN ('secrets', 'hidden'))
        END
 FROM unnest(%(tasks)s::text[], %(dispatches)s::int[]) AS w (task_id, dispatch)
 JOIN tasks t ON t.id = w.task_id AND t.dispatch = w.dispatch AND t.state = 'SCHEDULED'

@@ -1,0 +1,178 @@
+"""The texts that give a job's secrets away, and where they are in another text.
+
+A secret is looked for as it is and as it looks after the usual ways of writing it down: JSON, URLs, base64, lines of their own.
+Invariants: every place of every text is covered, also where two of them overlap; looking takes time in proportion to the text,
+whatever the secrets are, for both may be of anybody's making.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from urllib.parse import quote, quote_plus
+
+REDACTED = "[REDACTED]"
+MIN_SECRET_LENGTH = 4
+"""Replaced everywhere, shorter ones would garble the text and, by that, give themselves away."""
+_MIN_LINE_LENGTH = 8
+"""Lines of a secret of several lines, such as a private key, are hidden one by one too when they have this length."""
+_MIN_BASE64_BYTES = 8
+"""In base64 fewer bytes look like many a word."""
+_AS_HTML = {ord(character): f"\\u{ord(character):04x}" for character in "&<>\u2028\u2029"}
+"""What `toJSON` and many programs escape besides, so that JSON may stand in a page."""
+
+Span = tuple[int, int]
+
+
+class SecretTexts:
+    """All texts that are looked for. Without any it costs nothing."""
+
+    __slots__ = ("_shortest", "_texts", "spans_lines")
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._texts = [_Text(text) for text in sorted(texts, key=lambda text: (-len(text), text))]
+        self._shortest = min((len(text.text) for text in self._texts), default=0)
+        self.spans_lines = any("\n" in text.text or "\r" in text.text for text in self._texts)
+        """Whether the end of a line may be in the middle of one."""
+
+    def __bool__(self) -> bool:
+        return bool(self._texts)
+
+    def hide(self, text: str) -> str:
+        """The text without them."""
+        if len(text) < self._shortest or not self._texts:
+            return text
+        spans = self.spans(text)
+        return hide_spans(text, spans) if spans else text
+
+    def spans(self, text: str) -> list[Span]:
+        """Where they are, in order; what overlaps is one."""
+        found = [span for wanted in self._texts if wanted.text in text for span in wanted.spans(text)]
+        return merged(found) if len(found) > 1 else found
+
+    def __contains__(self, text: str) -> bool:
+        """Whether this is one of them and nothing else."""
+        return any(wanted.text == text for wanted in self._texts)
+
+    def beginning(self, text: str) -> int:
+        """How many of the last characters are the beginning, but not all, of one."""
+        longest = 0
+        for wanted in self._texts:
+            if len(wanted.text) - 1 <= longest:
+                break  # the longest come first
+            longest = max(longest, wanted.beginning(text))
+        return longest
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """In order, and those that overlap as one. Neighbours stay two."""
+    together: list[Span] = []
+    for start, end in sorted(spans):
+        if together and start < together[-1][1]:
+            together[-1] = (together[-1][0], max(together[-1][1], end))
+        else:
+            together.append((start, end))
+    return together
+
+
+def hide_spans(text: str, spans: Sequence[Span]) -> str:
+    """The text with a mark in each of these places."""
+    shown, last = [], 0
+    for start, end in spans:
+        shown += [text[last:start], REDACTED]
+        last = end
+    return "".join((*shown, text[last:]))
+
+
+def secret_texts(values: Iterable[str]) -> SecretTexts:
+    """What to look for so that these values stay secret."""
+    return _secret_texts(tuple(values))
+
+
+@lru_cache(maxsize=256)
+def _secret_texts(values: tuple[str, ...]) -> SecretTexts:
+    found: set[str] = set()
+    for value in values:
+        text = value.strip()
+        # A part of the mark itself shows nothing that the mark does not show.
+        if len(text) >= MIN_SECRET_LENGTH and text not in REDACTED:
+            found.update(_forms(text))
+    return SecretTexts(found)
+
+
+def _forms(text: str) -> Iterator[str]:
+    yield text
+    for ascii_only in (True, False):
+        in_json = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+        yield in_json
+        yield in_json.translate(_AS_HTML)
+    data = text.encode("utf-8", "surrogatepass")
+    yield quote(data)
+    yield quote(data, safe="")
+    yield quote_plus(data)
+    if "\n" in text:
+        yield "\r\n".join(text.splitlines())
+        yield from (line for line in map(str.strip, text.splitlines()) if len(line) >= _MIN_LINE_LENGTH)
+    if len(data) >= _MIN_BASE64_BYTES:
+        yield from _in_base64(data)
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """However many bytes stand before the data: only the characters that are made of nothing else."""
+    for before in range(3):
+        padded = bytes(before) + data
+        first, end = -(-before * 8 // 6), len(padded) * 8 // 6
+        yield b64encode(padded).decode()[first:end]
+        yield urlsafe_b64encode(padded).decode()[first:end]
+
+
+class _Text:
+    """One text that is looked for."""
+
+    __slots__ = ("_borders", "_period", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._borders = _borders_of(text)
+        self._period = len(text) - self._borders[-1]
+        """After so many characters it may begin again, over itself."""
+
+    def spans(self, text: str) -> Iterator[Span]:
+        wanted, length, period = self.text, len(self.text), self._period
+        start = text.find(wanted)
+        while start >= 0:
+            end = start + length
+            while period < length and text.startswith(wanted[length - period :], end):
+                end += period
+            yield start, end
+            start = text.find(wanted, end - length + 1)
+
+    def beginning(self, text: str) -> int:
+        wanted, borders = self.text, self._borders
+        known, at, end = 0, max(len(text) - len(wanted) + 1, 0), len(text)
+        while at < end:
+            if not known:
+                at = text.find(wanted[0], at)
+                if at < 0:
+                    return 0
+            character = text[at]
+            while known and wanted[known] != character:
+                known = borders[known - 1]
+            if wanted[known] == character:
+                known += 1
+            at += 1
+        return known
+
+
+def _borders_of(text: str) -> list[int]:
+    """For each beginning of the text: the length of the longest shorter one that it ends with (Knuth, Morris, Pratt)."""
+    borders, known = [0], 0
+    for character in text[1:]:
+        while known and text[known] != character:
+            known = borders[known - 1]
+        if text[known] == character:
+            known += 1
+        borders.append(known)
+    return borders
