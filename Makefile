@@ -17,7 +17,7 @@ serve: $(BIN)/.runtime  ## a daemon on localhost:8000
 	$(BIN)/torkd run standalone
 
 test: $(BIN)/.dev servers  ## from a fresh machine to green tests
-	$(PYTEST) -n $(WORKERS) --dist loadfile
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder  # in order: what takes minutes comes first
 
 lint: $(BIN)/.dev  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
