@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from tork.errors import SettingsError, StartError, TorkError, Unavailable
 from torkd import __version__
@@ -138,13 +139,28 @@ def _health(loaded: Loaded) -> int:
     url = f"{loaded.settings.client.endpoint.rstrip('/')}/health"
     try:
         with urlopen(Request(url), timeout=10) as answer:  # noqa: S310 settings allow http and https only
-            status = str(json.load(answer).get("status", ""))
+            report = json.load(answer)
+            status = str(report.get("status", ""))
     except HTTPError as error:
-        status = "DOWN" if error.code == 503 else f"HTTP {error.code}"
+        status, report = ("DOWN", _report_of(error)) if error.code == 503 else (f"HTTP {error.code}", {})
     except (URLError, OSError, ValueError, AttributeError) as error:
         raise Unavailable(f"no daemon answers at {url}: {getattr(error, 'reason', error)}") from error
     sys.stdout.write(f"Status: {status}\n")
+    for name, indicator in report.get("indicators", {}).items():
+        reason = f" ({indicator['error']})" if "error" in indicator else ""
+        sys.stdout.write(f"  {name}: {indicator.get('status', '')}{reason}\n")
     return 0 if status == "UP" else FAILED
+
+
+def _report_of(answer: IO[bytes]) -> dict[str, Any]:
+    """What a daemon that is DOWN says; nothing if it is something else that answers so."""
+    import json
+
+    try:
+        report = json.load(answer)
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) and isinstance(report.get("indicators"), dict) else {}
 
 
 if __name__ == "__main__":

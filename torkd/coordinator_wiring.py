@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torkd
 from tork.errors import StartError
 from torkd.api.app import ApiDependencies, create_app
 from torkd.api.application import App
-from torkd.api.health import Indicators
 from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import make_key_ring
+from torkd.checks import Checks, Indicators
 from torkd.clock import new_id, utc_now
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
@@ -25,6 +26,9 @@ from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
 from torkd.settings import Settings
+
+if TYPE_CHECKING:
+    from torkd.metrics.meters import Meters
 
 FOREVER_SECONDS = 10 * 365 * 24 * 3600.0
 
@@ -55,16 +59,21 @@ def make_coordinator(
     extensions: Extensions,
     indicators: Indicators,
     broker_is_ours: bool,
+    is_counting: bool = True,
 ) -> CoordinatorParts:
     """A coordinator on the database at `dsn`. `/health` asks the `indicators` besides the datastore and the broker.
 
     Its node id is the first that no process of this host uses. With `broker_is_ours` every run of before is lost at the start.
+    Without `is_counting` there are no figures but those of the database.
     """
     identity = claim_identity(settings.data.dir, "coordinator")
     datastore = make_datastore(settings, extensions, dsn)
     options = _coordinator_options(settings, identity.node_id, port, broker_is_ours=broker_is_ours)
-    coordinator = Coordinator(datastore, broker, options, new_id=new_id)
-    streams = StreamHub(Doorbell(broker, datastore.versions_of))
+    checks = Checks({"datastore": datastore.check_health, "broker": broker.check_health, **indicators})
+    meters = _make_meters(checks, datastore, broker) if is_counting else None
+    coordinator = Coordinator(datastore, broker, options, new_id=new_id, observer=meters)
+    doorbell = Doorbell(broker, datastore.versions_of)
+    streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
     redact = settings.middleware.job.redact
     dependencies = ApiDependencies(
         commands=coordinator,
@@ -73,13 +82,21 @@ def make_coordinator(
         streams=streams,
         doctor=make_doctor(settings, datastore, broker),
         redactor=Redactor(redact.patterns, enabled=redact.enabled),
-        indicators={"datastore": datastore.check_health, "broker": broker.check_health, **indicators},
+        checks=checks,
+        figures=meters,
         version=torkd.__version__,
         options=api_options(settings),
     )
     return CoordinatorParts(
         datastore=datastore, coordinator=coordinator, streams=streams, app=create_app(dependencies), identity=identity
     )
+
+
+def _make_meters(checks: Checks, datastore: Datastore, broker: Broker) -> Meters:
+    # After the fork, and not by who has no use for it: prometheus-client decides when it is imported where its figures are kept.
+    from torkd.metrics.meters import Meters
+
+    return Meters(torkd.__version__, checks, figures=datastore.figures, queues=broker.queues)
 
 
 def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:

@@ -23,6 +23,7 @@ from torkd.api.app import ApiDependencies, create_app
 from torkd.api.errors import _STATUS as STATUSES
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
+from torkd.checks import Checks
 from torkd.settings import settings_table
 
 DOCS = ROOT / "docs"
@@ -44,7 +45,7 @@ def routes() -> list[str]:
                 commands=FakeCommands(reading),
                 broker=broker,
                 streams=streams,
-                indicators={},
+                checks=Checks({}),
                 doctor=FakeDoctor(),
             )
         )

@@ -24,6 +24,7 @@ from torkd.broker.messages import JobTouched, LiveChanges, LogTouched
 from torkd.broker.protocol import Broker
 from torkd.datastore.protocol import (
     Accepted,
+    EngineFigures,
     ExecutionPage,
     IdempotencyKey,
     JobChanges,
@@ -140,6 +141,18 @@ class FakeReading:
         self._check()
         return Metrics(
             jobs=RunningCount(running=0), tasks=RunningCount(running=2), nodes=NodeFigures(online=1, cpu_percent=2.5)
+        )
+
+    def figures(self) -> EngineFigures:
+        self._check()
+        return EngineFigures(
+            jobs={"RUNNING": 1},
+            tasks={"RUNNING": 2, "SCHEDULED": 3},
+            outbox=4,
+            outbox_age_seconds=1.5,
+            nodes={("worker", "UP"): 1, ("coordinator", "UP"): 1},
+            cpu_percent={"worker": 50.0, "coordinator": 2.5},
+            worker_tasks=2,
         )
 
     def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:

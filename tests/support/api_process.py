@@ -22,6 +22,7 @@ from torkd.api.served import Served
 from torkd.api.server import ServerOptions, serve
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
+from torkd.checks import Checks
 
 
 class Steered(FakeCommands):
@@ -57,7 +58,7 @@ def start(drain_seconds: float, *, most: int, fails: bool) -> Served:
             commands=Steered(reading),
             broker=broker,
             streams=streams,
-            indicators={"datastore": lambda: None},
+            checks=Checks({"datastore": lambda: None}),
         )
     )
     stop = threading.Event()

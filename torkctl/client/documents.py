@@ -13,11 +13,20 @@ from tork.task import TaskState
 from tork.wire import Told
 
 
+class IndicatorReport(Told, frozen=True, kw_only=True):
+    """Whether a part works that the server stands on."""
+
+    status: str
+    error: str = ""
+
+
 class HealthReport(Told, frozen=True, kw_only=True):
     """What `GET /health` says."""
 
     status: str
     version: str = ""
+    indicators: dict[str, IndicatorReport] = {}
+    """What it stands on; empty where the server does not say."""
 
     @property
     def is_up(self) -> bool:

@@ -28,4 +28,8 @@ def health(ctx: typer.Context) -> int:
     else:
         rows = [(report.status, report.version, session.settings.endpoint)]
         write_table(Table(columns=("status", "version", "endpoint"), rows=rows))
+        parts = [(name, part.status, part.error) for name, part in report.indicators.items()]
+        if parts:
+            stdout.write_lines([""])
+            write_table(Table(columns=("indicator", "status", "error"), rows=parts))
     return ExitCode.DONE if report.is_up else ExitCode.FAILED

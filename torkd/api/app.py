@@ -12,11 +12,13 @@ from torkd.api.dead_letters import DeadLettersResource
 from torkd.api.doctor import Doctor, DoctorResource
 from torkd.api.documentation import DocumentationResource
 from torkd.api.events import EventsResource
-from torkd.api.health import HealthResource, Indicators
+from torkd.api.figures import Figures
+from torkd.api.health import HealthResource
 from torkd.api.jobs import JobResource, JobsResource
 from torkd.api.metrics import MetricsResource
 from torkd.api.middleware.body_limit import BodyLimit
 from torkd.api.middleware.cors import Cors
+from torkd.api.middleware.request_figures import RequestFigures
 from torkd.api.middleware.request_log import RequestLog
 from torkd.api.nodes import NodesResource
 from torkd.api.options import ApiOptions
@@ -26,6 +28,7 @@ from torkd.api.streams import StreamHub
 from torkd.api.submission import Submission
 from torkd.api.tasks import TaskResource
 from torkd.broker.protocol import Broker
+from torkd.checks import Checks
 from torkd.datastore.protocol import Reading
 from torkd.hooks.redact import Redactor
 
@@ -39,7 +42,9 @@ class ApiDependencies:
     commands: Commands
     broker: Broker
     streams: StreamHub
-    indicators: Indicators
+    checks: Checks
+    figures: Figures | None = None
+    """Who counts, if anybody does."""
     doctor: Doctor | None = None
     redactor: Redactor = field(default_factory=Redactor)
     options: ApiOptions = field(default_factory=ApiOptions)
@@ -49,10 +54,11 @@ class ApiDependencies:
 
 def create_app(dependencies: ApiDependencies) -> App:
     """The API of a coordinator."""
-    app = _bare_app(dependencies.options, dependencies.middleware)
+    counting = () if dependencies.figures is None else (RequestFigures(dependencies.figures),)
+    app = _bare_app(dependencies.options, (*counting, *dependencies.middleware))
     groups = dependencies.options.groups
     if "health" in groups:
-        app.add_route("/health", HealthResource(dependencies.indicators, dependencies.version))
+        app.add_route("/health", HealthResource(dependencies.checks, dependencies.version))
     if "jobs" in groups:
         _add_jobs(app, dependencies)
     if "tasks" in groups:
@@ -75,22 +81,22 @@ def create_app(dependencies: ApiDependencies) -> App:
         app.add_route("/doctor", doctor)
         app.add_route("/doctor/fix", doctor, suffix="fix")
     if "metrics" in groups:
-        app.add_route("/metrics", MetricsResource(dependencies.reading))
+        app.add_route("/metrics", MetricsResource(dependencies.reading, dependencies.figures))
     documentation = DocumentationResource(app, dependencies.version)
     app.add_route("/openapi.json", documentation)
     app.add_route("/docs", documentation, suffix="page")
     return app
 
 
-def create_health_app(version: str, indicators: Indicators, options: ApiOptions | None = None) -> App:
+def create_health_app(version: str, checks: Checks, options: ApiOptions | None = None) -> App:
     """The API of a worker: its health and nothing else."""
     app = _bare_app(options or ApiOptions())
-    app.add_route("/health", HealthResource(indicators, version))
+    app.add_route("/health", HealthResource(checks, version))
     return app
 
 
 def _bare_app(options: ApiOptions, middleware: tuple[object, ...] = ()) -> App:
-    """Layers from the outside in: registered ones, CORS, limits, the request log."""
+    """Layers from the outside in: what counts, registered ones, CORS, limits, the request log."""
     layers: list[Any] = list(middleware)
     if options.cors is not None:
         layers.append(Cors(options.cors))

@@ -1,21 +1,23 @@
-"""`GET /health`: UP when everything this process stands on answers. What does not is named in the log only."""
+"""`GET /health`: UP when everything this process stands on answers, and what does not."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import falcon
 
 from tork.wire import Told
 from torkd.api.media import answer
 from torkd.api.operations import operation
+from torkd.checks import Checks
 
-log = logging.getLogger(__name__)
 
-Indicators = Mapping[str, Callable[[], object]]
-"""By name, a check that raises when something is wrong."""
+class Indicator(Told, frozen=True, kw_only=True):
+    """A part that this process stands on."""
+
+    status: Literal["UP", "DOWN"]
+    error: str = ""
 
 
 class Health(Told, frozen=True, kw_only=True):
@@ -23,26 +25,30 @@ class Health(Told, frozen=True, kw_only=True):
 
     status: Literal["UP", "DOWN"]
     version: str
+    indicators: dict[str, Indicator] = {}
 
 
 class HealthResource:
     """The health of this process."""
 
-    def __init__(self, indicators: Indicators, version: str) -> None:
-        self._indicators = indicators
+    def __init__(
+        self, checks: Checks, version: str, *, may_see: Callable[[falcon.Request], bool] = lambda req: True
+    ) -> None:
+        """Who may not see the parts is told the status alone: names and errors say much of what is behind the API."""
+        self._checks = checks
         self._version = version
+        self._may_see = may_see
 
     @operation("Whether everything that this process stands on works", answer=Health, others={503: Health})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        up = all(self._is_up(name) for name in self._indicators)
-        if not up:
+        errors = self._checks.look()
+        is_up = not any(errors.values())
+        if not is_up:
             resp.status = 503
-        answer(req, resp, {"status": "UP" if up else "DOWN", "version": self._version})
-
-    def _is_up(self, name: str) -> bool:
-        try:
-            self._indicators[name]()
-        except Exception as error:  # noqa: BLE001 - whatever a check raises means it is down
-            log.warning("health: %s is down: %s", name, error, extra={"indicator": name})
-            return False
-        return True
+        document: dict[str, Any] = {"status": "UP" if is_up else "DOWN", "version": self._version}
+        if self._may_see(req):
+            document["indicators"] = {
+                name: {"status": "DOWN", "error": error} if error else {"status": "UP"}
+                for name, error in errors.items()
+            }
+        answer(req, resp, document)

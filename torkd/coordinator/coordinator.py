@@ -24,6 +24,7 @@ from torkd.coordinator.handle import Handled, handle
 from torkd.coordinator.heartbeats import HeartbeatLoop
 from torkd.coordinator.logs import PARTS_IN_HAND, LogLoop
 from torkd.coordinator.loop import BatchLoop, children_due
+from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
 from torkd.coordinator.submissions import Submissions
@@ -54,14 +55,17 @@ class Coordinator:
         *,
         new_id: Callable[[], str],
         clock: Callable[[], datetime] = utc_now,
+        observer: Observer | None = None,
     ) -> None:
+        """`observer` is told what batches bring about."""
         self._datastore = datastore
         self._broker = broker
         self._options = options
         self._new_id = new_id
         self._clock = clock
+        self._observer = observer
         self._publisher = Publisher(datastore, broker)
-        self._submissions = Submissions(datastore, self._publish, clock=clock, new_id=new_id)
+        self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
         self._loops: list[BatchLoop] = []
         self._due: DueLoop | None = None
         self._heartbeats: HeartbeatLoop | None = None
@@ -95,11 +99,12 @@ class Coordinator:
                 clock=self._clock,
                 new_id=self._new_id,
                 on_retry_due=due.retry_due_at,
+                observer=self._observer,
             )
             for reader in readers[1:]
         ]
         self._heartbeats = HeartbeatLoop(self._datastore, self._broker, lease=self._options.lease, add_events=self._add)
-        self._logs = LogLoop(self._datastore, self._broker, readers[0])
+        self._logs = LogLoop(self._datastore, self._broker, readers[0], self._observer)
         for name, run in [
             *((f"batches-{number}", loop.run) for number, loop in enumerate(self._loops)),
             ("due", due.run),
@@ -175,6 +180,12 @@ class Coordinator:
         handled = handle(self._datastore, [event], now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS)
         if handled.failed:
             raise handled.failed[0][1]
+        self._publish_commanded(handled)
+
+    def _publish_commanded(self, handled: Handled) -> None:
+        """What people asked for is counted too, but not among the batches of events."""
+        if self._observer is not None:
+            self._observer.command_handled(tally_of(handled, ()))
         self._publish(handled)
 
     def _publish(self, handled: Handled) -> None:

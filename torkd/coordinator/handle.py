@@ -34,6 +34,8 @@ class Handled:
     """Events whose root somebody else works on: to be tried again."""
     failed: list[tuple[EngineEvent, Exception]] = field(default_factory=list)
     """Events that can't be handled, ever."""
+    cancelled_jobs: int = 0
+    """How many jobs were cancelled along with others without having been looked at."""
 
 
 def handle(
@@ -84,6 +86,7 @@ def fold(
         else:
             view.apply(changes, now)
     cancelled = batch.write(view, forget)
+    handled.cancelled_jobs = len(cancelled)
     handled.versions = cancelled | {job_id: view.jobs[job_id].version for job_id in view.dirty_jobs | view.new_jobs}
     return handled
 

@@ -16,6 +16,7 @@ from tork.errors import TorkError, Unavailable
 from torkd.broker.messages import LiveChanges, LogPrinted, LogTouched
 from torkd.broker.protocol import Broker, EventConsumer, EventDelivery
 from torkd.broker.queues import LOGS
+from torkd.coordinator.observing import Observer
 from torkd.datastore.protocol import Datastore
 
 log = logging.getLogger(__name__)
@@ -31,11 +32,14 @@ MAX_FAILURES = 4
 class LogLoop:
     """One thread that stores log parts in batches."""
 
-    def __init__(self, datastore: Datastore, broker: Broker, consumer: EventConsumer) -> None:
+    def __init__(
+        self, datastore: Datastore, broker: Broker, consumer: EventConsumer, observer: Observer | None = None
+    ) -> None:
         self._datastore = datastore
         self._broker = broker
         self._consumer: EventConsumer | None = consumer
         """None while others have their turn."""
+        self._observer = observer
         self._failures = 0
         self._in_hand: Sequence[EventDelivery] = []
         self._stopping = threading.Event()
@@ -100,6 +104,8 @@ class LogLoop:
         try:
             self._datastore.add_log_parts(parts)
             self._failures = 0
+            if self._observer is not None:
+                self._observer.log_parts_stored(len(parts), sum(len(part.contents) for part in parts))
         except (Unavailable, OSError, MemoryError):
             self._failures += 1
             if self._failures >= MAX_FAILURES:

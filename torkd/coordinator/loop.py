@@ -22,6 +22,7 @@ from torkd.broker.messages import MESSAGE_VERSION, RunClaimed, RunEnded
 from torkd.broker.protocol import EventConsumer, EventDelivery
 from torkd.coordinator.apply import Publisher
 from torkd.coordinator.handle import Handled, handle
+from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.own_events import OwnEvents
 from torkd.datastore.protocol import Datastore
 from torkd.engine.events import ChildrenDue, EngineEvent, EventFailed, RetryDue, RunLost
@@ -67,6 +68,7 @@ class BatchLoop:
         clock: Callable[[], datetime],
         new_id: Callable[[], str],
         on_retry_due: Callable[[datetime], None],
+        observer: Observer | None = None,
     ) -> None:
         self._datastore = datastore
         self._publisher = publisher
@@ -75,6 +77,7 @@ class BatchLoop:
         self._clock = clock
         self._new_id = new_id
         self._on_retry_due = on_retry_due
+        self._observer = observer
         self._own = OwnEvents()
         self._kept: list[InHand] = []
         self._stopping = threading.Event()
@@ -175,10 +178,12 @@ class BatchLoop:
 
     def _handle(self, in_hand: list[InHand], *, wait: float = 0.0) -> None:
         published = self._publisher.take_published()
+        events = [item.event for item in in_hand]
+        began_at = time.perf_counter()
         try:
             handled = handle(
                 self._datastore,
-                [item.event for item in in_hand],
+                events,
                 now=self._clock(),
                 new_id=self._new_id,
                 forget=published,
@@ -192,6 +197,8 @@ class BatchLoop:
             self._keep(in_hand)
             raise
         self._failures = 0
+        if self._observer is not None:
+            self._observer.batch_handled(tally_of(handled, events), time.perf_counter() - began_at)
         try:
             self._publisher.publish(handled)
         finally:
@@ -235,6 +242,8 @@ class BatchLoop:
         event = item.event
         reason = item.poison or f"{type(event).__name__} could not be handled: {failure}"
         log.error("%s", reason, exc_info=failure)
+        if self._observer is not None:
+            self._observer.event_buried()
         if _is_fatal(item):
             event = cast(RunClaimed | RunEnded | RetryDue | ChildrenDue | RunLost, event)
             ending = EventFailed(task_id=event.task_id, job_id=event.job_id, root_id=event.root_id, reason=reason)
@@ -264,6 +273,8 @@ class BatchLoop:
 
     def _pause(self, error: TorkError | None) -> None:
         self._failures += 1
+        if self._observer is not None:
+            self._observer.batch_put_off()
         pause = min(FIRST_PAUSE * 2 ** min(self._failures, 10), LONGEST_PAUSE)
         if error is not None:
             log.warning("%s; trying again in %.1f s", error, pause)

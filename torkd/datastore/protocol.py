@@ -10,7 +10,7 @@ Errors: `DatastoreUnavailable` when the server does not answer (wait and try aga
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -130,6 +130,26 @@ class JobChanges:
     """Whether there were too many changes for one answer: read again after `version`."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFigures:
+    """What is under way and what waits, in numbers. What is not there is 0."""
+
+    jobs: Mapping[str, int]
+    """Active jobs by state."""
+    tasks: Mapping[str, int]
+    """Active tasks by state."""
+    outbox: int
+    """Hand-outs that wait to be published."""
+    outbox_age_seconds: float
+    """Of the oldest of them."""
+    nodes: Mapping[tuple[str, str], int]
+    """Nodes that were heard of lately, by kind (coordinator, worker) and status."""
+    cpu_percent: Mapping[str, float]
+    """The average of the nodes that are online, by kind."""
+    worker_tasks: int
+    """How many tasks the workers say that they run."""
+
+
 class Reading(Protocol):
     """Reading for people. Values are as stored: hiding secrets is the caller's duty (`secrets_of`)."""
 
@@ -165,6 +185,9 @@ class Reading(Protocol):
 
     def metrics(self) -> Metrics:
         """The figures of now."""
+
+    def figures(self) -> EngineFigures:
+        """More of them. Costs what is under way, not what is stored."""
 
     def versions_of(self, job_ids: Collection[str]) -> dict[str, int]:
         """The versions of several jobs, in one statement."""

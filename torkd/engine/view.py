@@ -94,6 +94,12 @@ class View:
     """Jobs whose trees are cancelled, by statement: most of their tasks are not in this view."""
     cancelled_at: datetime | None = None
     orders: list[TellNode] = field(default_factory=list)
+    job_moves: list[tuple[JobRow, JobRow]] = field(default_factory=list)
+    """Every change of a job that was there, as it was and as it became."""
+    task_moves: list[tuple[TaskRow, TaskRow]] = field(default_factory=list)
+    """The same of tasks."""
+    cancelled_tasks: int = 0
+    """How many tasks were cancelled by statement."""
     unfold: dict[str, UnfoldSoon] = field(default_factory=dict)
 
     def apply(self, changes: Iterable[Change], now: datetime) -> None:
@@ -107,6 +113,7 @@ class View:
                     self.definitions[row.id] = definition
                     self.contexts[row.id] = {"inputs": definition.inputs, "secrets": definition.secrets, "tasks": {}}
                 case UpdateJob(row):
+                    self.job_moves.append((self.jobs[row.id], row))
                     self.jobs[row.id] = row
                     self.dirty_jobs.add(row.id)
                 case CreateTask(row):
@@ -115,6 +122,7 @@ class View:
                     self.dirty_jobs.add(row.job_id)
                     self.waiting.update(dict.fromkeys(row.held_back_at, row.id))
                 case UpdateTask(row):
+                    self.task_moves.append((self.tasks[row.id], row))
                     self.tasks[row.id] = row
                     self.dirty_tasks.add(row.id)
                     self.dirty_jobs.add(row.job_id)
@@ -140,13 +148,17 @@ class View:
         tree = attached_jobs(self.jobs.values(), job_id)
         for sub_id in tree - {job_id}:
             if self.jobs[sub_id].state.is_active:
-                self.jobs[sub_id] = replace(self.jobs[sub_id], state=JobState.CANCELLED, failed_at=now)
+                cancelled_job = replace(self.jobs[sub_id], state=JobState.CANCELLED, failed_at=now)
+                self.job_moves.append((self.jobs[sub_id], cancelled_job))
+                self.jobs[sub_id] = cancelled_job
                 self.dirty_jobs.add(sub_id)
         for task in list(self.tasks.values()):
             if task.job_id in tree and task.state.is_active:
                 if task.run_id and task.node_id:
                     self.orders.append(TellNode(OrderKind.STOP, task.node_id, task.run_id))
-                self.tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=now, due_at=None)
+                cancelled = replace(task, state=TaskState.CANCELLED, failed_at=now, due_at=None)
+                self.task_moves.append((task, cancelled))
+                self.tasks[task.id] = cancelled
                 self.dirty_tasks.add(task.id)
 
     def finish(self) -> None:

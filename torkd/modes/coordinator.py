@@ -18,6 +18,7 @@ from torkd.coordinator_wiring import CoordinatorParts, check_api, make_coordinat
 from torkd.database import DSN_KEY, bring_up_to_date
 from torkd.datastore.postgres.migrations import check_dsn
 from torkd.extensions import Extensions
+from torkd.metrics.sharing import shared_figures
 from torkd.serving import Mode, open_door, serve_mode
 from torkd.settings import Loaded, Settings
 from torkd.starting import Starter
@@ -87,7 +88,8 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
         drain_seconds=STOP_SECONDS + _CLOSE_SECONDS,
         processes=settings.coordinator.processes,
     )
-    return serve_mode(extensions, listener, mode)
+    with shared_figures(mode.processes):
+        return serve_mode(extensions, listener, mode)
 
 
 def make_coordinator_daemon(settings: Settings, extensions: Extensions, port: int) -> CoordinatorDaemon:

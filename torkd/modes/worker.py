@@ -13,6 +13,7 @@ from torkd.api.listener import worker_place
 from torkd.api.options import api_options
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import check_shared_broker, make_broker
+from torkd.checks import Checks
 from torkd.closing import close_all
 from torkd.extensions import Extensions
 from torkd.serving import Mode, open_door, serve_mode
@@ -90,12 +91,8 @@ def make_worker_daemon(settings: Settings, extensions: Extensions, port: int, *,
     broker = make_broker(settings, extensions)
     parts = make_worker(settings, broker, runtime_type=runtime_type, extensions=extensions, port=port)
     starter = Starter(broker.open, lambda: _start(parts, broker))
-    indicators = {
-        "broker": broker.check_health,
-        "runtime": parts.runtime.check_health,
-        "start": starter.check,
-    }
-    app = create_health_app(torkd.__version__, indicators, api_options(settings))
+    checks = Checks({"broker": broker.check_health, "runtime": parts.runtime.check_health, "start": starter.check})
+    app = create_health_app(torkd.__version__, checks, api_options(settings))
     return WorkerDaemon(parts, broker, starter, app, settings.worker.drain.total_seconds())
 
 

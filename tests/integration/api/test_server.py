@@ -23,7 +23,7 @@ def test_it_serves_until_terminated_and_drains(daemon: Start) -> None:
     process = daemon()
     client = process.started()
     answer = client.get("/health")
-    assert answer.json() == {"status": "UP", "version": "test"}
+    assert answer.json() == {"status": "UP", "version": "test", "indicators": {"datastore": {"status": "UP"}}}
     assert "server" not in answer.headers
     process.send(signal.SIGTERM)
     assert process.expect("draining") == "fully"

@@ -10,6 +10,7 @@ from tests.support.api_fakes import FakeCommands, FakeReading
 from torkd.api.app import ApiDependencies, create_app
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
+from torkd.checks import Checks
 
 
 class Api:
@@ -32,7 +33,7 @@ class Api:
             "commands": self.commands,
             "broker": self.broker,
             "streams": self.streams,
-            "indicators": self.indicators,
+            "checks": Checks(self.indicators),
         }
         self.client = falcon.testing.TestClient(create_app(ApiDependencies(**given | dependencies)))
         return self.client

@@ -15,6 +15,7 @@ from torkd.api.app import create_health_app
 from torkd.api.media import encode
 from torkd.api.middleware.cors import CorsOptions
 from torkd.api.options import ApiOptions, api_options, unsupported_sentence, unsupported_settings
+from torkd.checks import Checks
 from torkd.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def test_our_errors_have_a_status_and_their_text(api: Api, error: Exception, sta
 
 
 def test_pretty_indents_by_two_spaces(api: Api) -> None:
-    assert api.get("/health?pretty").text == '{\n  "status": "UP",\n  "version": "0.1"\n}\n'
-    assert api.get("/health").text == '{"status":"UP","version":"0.1"}'
+    api.indicators.clear()
+    api.serve()
+    assert api.get("/health?pretty").text == '{\n  "status": "UP",\n  "version": "0.1",\n  "indicators": {}\n}\n'
+    assert api.get("/health").text == '{"status":"UP","version":"0.1","indicators":{}}'
     assert api.get("/nope?pretty").text == '{\n  "message": "Not Found"\n}\n'
 
 
@@ -99,16 +102,22 @@ def test_health_is_down_when_an_indicator_raises(api: Api, caplog: pytest.LogCap
         raise BrokerUnavailable("no answer")
 
     api.indicators["broker"] = broken
+    api.serve()
     answer = api.get("/health")
-    assert (answer.status_code, answer.json) == (503, {"status": "DOWN", "version": "0.1"})
+    indicators = {"datastore": {"status": "UP"}, "broker": {"status": "DOWN", "error": "no answer"}}
+    assert (answer.status_code, answer.json) == (503, {"status": "DOWN", "version": "0.1", "indicators": indicators})
     assert "broker is down: no answer" in caplog.text
 
 
 def test_a_worker_serves_its_health_and_nothing_else() -> None:
     import falcon.testing
 
-    client = falcon.testing.TestClient(create_health_app("0.1", {"runtime": lambda: None}))
-    assert client.simulate_get("/health").json == {"status": "UP", "version": "0.1"}
+    client = falcon.testing.TestClient(create_health_app("0.1", Checks({"runtime": lambda: None})))
+    assert client.simulate_get("/health").json == {
+        "status": "UP",
+        "version": "0.1",
+        "indicators": {"runtime": {"status": "UP"}},
+    }
     assert client.simulate_get("/jobs").status_code == 404
 
 

@@ -33,8 +33,17 @@ _RETRY_AFTER = {"Retry-After": "5"}
 class StreamHub:
     """Started by the first stream. `close` ends every stream within moments."""
 
-    def __init__(self, doorbell: Doorbell, *, readers: int = 3, most: int = 2000) -> None:
+    def __init__(
+        self,
+        doorbell: Doorbell,
+        *,
+        readers: int = 3,
+        most: int = 2000,
+        on_count: Callable[[int], None] = lambda count: None,
+    ) -> None:
+        """`on_count` is told how many streams are open whenever that changes."""
         self._doorbell = doorbell
+        self._on_count = on_count
         self._most = most
         self._reader_count = readers
         self._lock = threading.Lock()
@@ -86,6 +95,7 @@ class StreamHub:
             if not stopping:
                 self._start_threads()
                 self._connections.add(connection)
+                self._on_count(len(self._connections))
         if stopping:
             connection.leave(now)
             connection.close()
@@ -239,6 +249,7 @@ class StreamHub:
         self._doorbell.remove(connection.feed)
         with self._lock:
             self._connections.discard(connection)
+            self._on_count(len(self._connections))
         if self._selector.get_map().get(connection.sock) is not None:
             self._selector.unregister(connection.sock)
         connection.close()

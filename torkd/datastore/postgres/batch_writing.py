@@ -76,6 +76,8 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
     for kind, first, second in rows:
         if kind == "job":
             versions[first] = int(second)
+        elif kind == "tasks":
+            view.cancelled_tasks += int(second)
         elif (first, second) not in told:
             view.orders.append(TellNode(OrderKind.STOP, first, second))
     return versions

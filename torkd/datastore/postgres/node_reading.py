@@ -6,6 +6,7 @@ from tork.node import Metrics, Node, NodeFigures, NodeStatus, RunningCount
 from tork.wire import as_utc
 from torkd.datastore.postgres.querying import Querying, number
 from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.protocol import EngineFigures
 
 _SQL = load_statements("node_reading.sql")
 
@@ -36,3 +37,24 @@ class NodeReading(Querying):
             tasks=RunningCount(running=row["tasks"]),
             nodes=NodeFigures(online=row["online"], cpu_percent=number(row["cpu_percent"])),
         )
+
+    def figures(self) -> EngineFigures:
+        with self._cursor() as cursor:
+            rows = cursor.execute(_SQL.get_figures).fetchall()
+        found: dict[str, dict[str, float]] = {}
+        for row in rows:
+            found.setdefault(row["figure"], {})[row["label"]] = row["value"] or 0
+        nodes = {tuple(label.split(" ")): value for label, value in found.get("nodes", {}).items()}
+        return EngineFigures(
+            jobs=_counts(found.get("jobs", {})),
+            tasks=_counts(found.get("tasks", {})),
+            outbox=int(found["outbox"][""]),
+            outbox_age_seconds=max(found["outbox_age"][""], 0.0),
+            nodes={(kind, status): int(value) for (kind, status), value in nodes.items()},
+            cpu_percent=found.get("cpu_percent", {}),
+            worker_tasks=int(found["worker_tasks"][""]),
+        )
+
+
+def _counts(values: dict[str, float]) -> dict[str, int]:
+    return {label: int(value) for label, value in values.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.http_cases import ANY, NUMBER, Case, Like, Some, message, page
 
+_PARTS = {name: {"status": "UP"} for name in ("datastore", "broker", "runtime")}
 _JSON = {"content-type": "application/json"}
 
 PRETTY = [
@@ -204,7 +205,12 @@ HOSTILE = [
 ]
 
 FIGURES = [
-    Case("health", "GET", "/health", expected={"status": "UP", "version": Like(r"\d+\.\d+\.\d+\S*")}),
+    Case(
+        "health",
+        "GET",
+        "/health",
+        expected={"status": "UP", "version": Like(r"\d+\.\d+\.\d+\S*"), "indicators": _PARTS},
+    ),
     Case(
         "metrics",
         "GET",

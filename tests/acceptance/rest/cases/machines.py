@@ -19,7 +19,7 @@ _NODE: dict[str, Any] = {
 _DEFAULT = {"name": "default", "size": 0, "subscribers": 8, "unacked": 1}
 
 _COORDINATOR = {**_NODE, "name": "Coordinator", "port": NUMBER}
-_WORKER = {**_NODE, "name": "Worker", "queue": Like("x-.*"), "taskCount": 1}
+_WORKER = {**_NODE, "name": "Worker", "queue": Like("x-.*")}  # how many tasks it runs it tells a heartbeat later
 _COMPLETED = {"name": "completed", "size": 0, "subscribers": 1, "unacked": NUMBER}
 
 CASES = [

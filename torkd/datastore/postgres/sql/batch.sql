@@ -50,7 +50,7 @@ SELECT 'task', to_json(r)::text FROM (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.subjob_id, t.version
+           t.subjob_id, t.version, CASE WHEN t.state = 'SCHEDULED' THEN t.scheduled_at END AS scheduled_at
     FROM chain c CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = c.id OFFSET 0) t) r
 UNION ALL
 SELECT 'job', to_json(r)::text FROM (
@@ -120,7 +120,8 @@ JOIN task_items i ON i.task_id = w.task_id AND i.block BETWEEN w.first AND w.las
 ORDER BY i.task_id, i.block;
 
 -- name: cancel_tree
--- Cancel what is active below these jobs, but for the rows that the batch writes itself; answers with the runs to stop.
+-- Cancel what is active below these jobs, but for the rows that the batch writes itself; answers with the runs to stop, and
+-- how many tasks these were.
 WITH RECURSIVE tree AS (
     SELECT unnest(%(jobs)s::text[]) AS id
     UNION
@@ -140,6 +141,8 @@ ended_tasks AS (
     RETURNING t.run_id, t.node_id
 )
 SELECT 'job', id, version::text FROM ended_jobs
+UNION ALL
+SELECT 'tasks', '', count(*)::text FROM ended_tasks
 UNION ALL
 SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node_id IS NOT NULL;
 

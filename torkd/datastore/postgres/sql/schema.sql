@@ -109,7 +109,7 @@ CREATE TABLE tasks (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX tasks_of_job ON tasks (job_id, position, created_at);
 CREATE INDEX tasks_of_parent ON tasks (parent_id, item_index) WHERE parent_id IS NOT NULL;
-CREATE INDEX tasks_held ON tasks (lease_id) WHERE state = 'RUNNING' AND lease_id IS NOT NULL;
+CREATE INDEX tasks_running ON tasks (lease_id) WHERE state = 'RUNNING'; -- those that others carry out have no lease
 CREATE INDEX tasks_handed_out ON tasks (scheduled_at) WHERE state = 'SCHEDULED';
 CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'PENDING' AND due_at IS NOT NULL;
 CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND released < size;
