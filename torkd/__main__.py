@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from tork.errors import SettingsError, StartError, TorkError, Unavailable
 from torkd import __version__
+from torkd.accounts_arguments import add_account_commands
 from torkd.extensions import Extensions
 from torkd.settings import Loaded, load_settings, render_config
 
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--fix", action="store_true", help="repair what can be repaired")
     doctor.add_argument("--dry-run", action="store_true", help="only say what --fix would do")
+    add_account_commands(commands)
     commands.add_parser("health", help="exit 0 when the daemon at client.endpoint is UP, 1 otherwise")
     commands.add_parser("config", help="print the configuration in force, and where each value comes from")
     return parser
@@ -97,6 +99,10 @@ def _run(options: argparse.Namespace, extensions: Extensions) -> int:
             from torkd.doctor_command import doctor
 
             return doctor(loaded, extensions, fix=options.fix, dry_run=options.dry_run)
+        case "user" | "role" | "key":
+            from torkd.accounts_command import accounts
+
+            return accounts(options, loaded, extensions)
         case "migration":
             return _migrate(loaded)
         case _:

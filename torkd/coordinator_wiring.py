@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 import torkd
-from tork.errors import StartError
 from torkd.api.app import ApiDependencies, create_app
 from torkd.api.application import App
-from torkd.api.options import api_options, unsupported_sentence, unsupported_settings
+from torkd.api.options import api_options
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import make_key_ring
@@ -26,6 +29,7 @@ from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
 from torkd.settings import Settings
+from torkd.settings.sections.middleware import BasicAuth, KeyAuth, RateLimit
 
 if TYPE_CHECKING:
     from torkd.metrics.meters import Meters
@@ -44,10 +48,24 @@ class CoordinatorParts:
     identity: NodeIdentity
 
 
-def check_api(settings: Settings) -> None:
-    """Raises `StartError` for what the API is to do and this version can't: starting anyway would leave it open."""
-    if keys := unsupported_settings(settings):
-        raise StartError(unsupported_sentence(keys))
+def with_api_key(settings: Settings, tell: Callable[[str], object]) -> Settings:
+    """The settings with a key for the API, where one is asked for and none is set: a new one, told this once and never logged.
+
+    To be called before any fork: all processes ask for the same key.
+    """
+    keyauth = settings.middleware.web.keyauth
+    if not keyauth.enabled or keyauth.key:
+        return settings
+    key = secrets.token_urlsafe(32)
+    tell(f"torkd: middleware.web.keyauth.key is not set: until the next start the key is {key}\n")
+    web = replace(settings.middleware.web, keyauth=replace(keyauth, key=key))
+    return replace(settings, middleware=replace(settings.middleware, web=web))
+
+
+def without_sign_in(settings: Settings) -> Settings:
+    """The settings of an engine that has a door of its own, and one client."""
+    web = replace(settings.middleware.web, basicauth=BasicAuth(), keyauth=KeyAuth(), ratelimit=RateLimit())
+    return replace(settings, middleware=replace(settings.middleware, web=web))
 
 
 def make_coordinator(
@@ -78,6 +96,7 @@ def make_coordinator(
     dependencies = ApiDependencies(
         commands=coordinator,
         reading=datastore,
+        accounts=datastore,
         broker=broker,
         streams=streams,
         doctor=make_doctor(settings, datastore, broker),
@@ -137,5 +156,6 @@ def _coordinator_options(settings: Settings, node_id: str, port: int, *, broker_
         lease=settings.worker.lease.total_seconds(),
         retention_jobs=retention.jobs.total_seconds(),
         retention_logs=retention.logs.total_seconds(),
+        retention_audit=retention.audit.total_seconds(),
         broker_is_ours=broker_is_ours,
     )

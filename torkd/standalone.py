@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from torkd.coordinator_wiring import without_sign_in
 from torkd.datastore.embedded import start_in_free_run_directory
 from torkd.datastore.postgres.migrations import migrate
 from torkd.extensions import Extensions
@@ -60,7 +61,9 @@ def run_private(
         worker = replace(
             loaded.settings.worker, queues=dict.fromkeys({"default", *queues, *loaded.settings.worker.queues}, SLOTS)
         )
-        settings = replace(loaded.settings, worker=worker, data=replace(loaded.settings.data, dir=server.base))
+        settings = without_sign_in(
+            replace(loaded.settings, worker=worker, data=replace(loaded.settings.data, dir=server.base))
+        )
         runtime_type = settings.runtime.type if loaded.is_explicit("runtime.type") else "auto"
         engine = make_engine(
             settings, dsn=server.dsn, runtime_type=runtime_type, port=0, extensions=extensions, is_private=True

@@ -17,7 +17,7 @@ from torkd.broker.protocol import Broker
 from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker
 from torkd.closing import close_all
 from torkd.coordinator.coordinator import Coordinator
-from torkd.coordinator_wiring import check_api, make_coordinator
+from torkd.coordinator_wiring import make_coordinator
 from torkd.datastore.protocol import Datastore
 from torkd.extensions import Extensions
 from torkd.node_identity import NodeIdentity
@@ -96,7 +96,6 @@ class Engine:
 
 def check_supported(settings: Settings, extensions: Extensions) -> None:
     """Raises `StartError` for what the settings ask for and this version can't do: starting anyway would mislead."""
-    check_api(settings)
     check_broker(settings, extensions)
 
 

@@ -11,7 +11,9 @@ import pytest
 import typer.main
 
 from tests.architecture.tree import ROOT
+from tests.support.account_fakes import FakeAccounts
 from tests.support.api_fakes import FakeCommands, FakeDoctor, FakeReading
+from tork.account import Account, ApiKey, AuditEntry, Role
 from tork.dead_letter import DeadLetter
 from tork.diagnosis import Check, Diagnosis, Repair, Treatment
 from tork.job import Job, JobSummary
@@ -42,6 +44,7 @@ def routes() -> list[str]:
             ApiDependencies(
                 version="x",
                 reading=reading,
+                accounts=FakeAccounts(),
                 commands=FakeCommands(reading),
                 broker=broker,
                 streams=streams,
@@ -82,6 +85,10 @@ SHAPES = {
     "diagnosis": (Diagnosis,),
     "check": (Check,),
     "treatment": (Treatment, Repair),
+    "user": (Account,),
+    "role": (Role,),
+    "key": (ApiKey,),
+    "audit entry": (AuditEntry,),
 }
 
 
@@ -94,7 +101,7 @@ def test_a_shape_is_in_the_docs_with_all_of_its_fields(noun: str, kinds: tuple[t
     assert {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)} - documented == set()
 
 
-@pytest.mark.parametrize("status", sorted({status for _, status in STATUSES} | {405, 408, 413, 500}))
+@pytest.mark.parametrize("status", sorted({status for _, status in STATUSES} | {401, 403, 405, 408, 413, 429, 500}))
 def test_a_status_of_an_error_is_in_the_docs(status: int) -> None:
     assert f"| {status} | " in (DOCS / "api.md").read_text(encoding="utf-8")
 
@@ -122,7 +129,9 @@ def test_every_exit_code_is_in_the_docs() -> None:
     assert [code.value for code in ExitCode if f"| {code.value} |" not in table] == []
 
 
-@pytest.mark.parametrize("command", ["run standalone", "doctor", "health", "config", "migration"])
+@pytest.mark.parametrize(
+    "command", ["run standalone", "doctor", "health", "config", "migration", "user", "role", "key"]
+)
 def test_a_command_of_the_daemon_is_in_the_docs(command: str) -> None:
     assert f"torkd {command}" in TORKD
 

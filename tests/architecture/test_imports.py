@@ -10,8 +10,8 @@ import pytest
 
 from tests.architecture.tree import ROOT
 
-SERVER_SIDE = ["falcon", "gunicorn", "psycopg", "psycopg_pool", "pika", "docker", "structlog", "torkd"]
-NOT_YET = ["textual", "pika", "docker", "watchfiles", "cryptography", "argon2", "stamina", "prometheus_client"]
+SERVER_SIDE = ["argon2", "falcon", "gunicorn", "psycopg", "psycopg_pool", "pika", "docker", "structlog", "torkd"]
+NOT_YET = ["textual", "pika", "docker", "watchfiles", "cryptography", "stamina", "prometheus_client"]
 FORBIDDEN = {
     "torkctl --version": [*SERVER_SIDE, *NOT_YET, "httpx2", "rich.table", "yaml", "msgspec", "tork.definition"],
     "torkctl submit --help": [*SERVER_SIDE, *NOT_YET, "httpx2", "yaml", "msgspec"],

@@ -22,6 +22,7 @@ from tork.page import Page
 from tork.task import Task, TaskState, TaskSummary
 from torkd.broker.messages import JobTouched, LiveChanges, LogTouched
 from torkd.broker.protocol import Broker
+from torkd.datastore.account_protocol import Submitter, Viewer
 from torkd.datastore.protocol import (
     Accepted,
     EngineFigures,
@@ -34,6 +35,7 @@ from torkd.datastore.protocol import (
 )
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123400, tzinfo=UTC)
+GUEST_SUBMITS = Submitter()
 GUEST = User(id="0" * 32, name="Guest", username="guest", disabled=True)
 
 
@@ -75,6 +77,8 @@ class FakeReading:
         self.asked: tuple[Any, ...] = ()
         self.failure: Exception | None = None
         self.reads = 0
+        self.hidden: set[str] = set()
+        """Jobs that no viewer sees."""
 
     def put(self, value: Job | Task, *, quietly: bool = False) -> None:
         """Store it as it is now, and ring."""
@@ -168,9 +172,11 @@ class FakeReading:
         ]
         return JobChanges(version=self.versions[job_id], job=_summary(job), tasks=tasks)
 
-    def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
+    def changed_jobs(self, job_ids: Collection[str], viewer: Viewer | None = None) -> list[JobSummary]:
         self._check()
-        return [_summary(self.jobs[job_id]) for job_id in job_ids if job_id in self.jobs]
+        self.reads += 1
+        hidden = self.hidden if viewer else set()
+        return [_summary(self.jobs[job_id]) for job_id in job_ids if job_id in self.jobs and job_id not in hidden]
 
     def log_after(self, *, job_id: str = "", task_id: str = "", seq: int, limit: int) -> list[LogPosition]:
         self._check()
@@ -212,15 +218,19 @@ class FakeCommands:
 
     reading: FakeReading
     submitted: list[tuple[JobDefinition, IdempotencyKey | None]] = field(default_factory=list)
+    submitters: list[Submitter] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
     failure: Exception | None = None
     known: dict[str, str] = field(default_factory=dict)
     accepted: threading.Event = field(default_factory=threading.Event)
 
-    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
+    def submit(
+        self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter = GUEST_SUBMITS
+    ) -> Accepted:
         self._check()
         self.submitted.append((definition, key))
+        self.submitters.append(submitter)
         if key is not None and key.key in self.known:
             return Accepted(job_id=self.known[key.key], repeated=True)
         job_id = uuid.uuid4().hex

@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.support.account_fakes import FakeAccounts
 from tests.support.api_fakes import FakeCommands, FakeReading, a_job, ended
 from tork.errors import StartError
 from torkd.api.app import ApiDependencies, create_app
@@ -55,6 +56,7 @@ def start(drain_seconds: float, *, most: int, fails: bool) -> Served:
         ApiDependencies(
             version="test",
             reading=reading,
+            accounts=FakeAccounts(),
             commands=Steered(reading),
             broker=broker,
             streams=streams,

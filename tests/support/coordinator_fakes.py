@@ -61,7 +61,7 @@ class UpkeepFake:
         self._note("events_due")
         return self.due[:limit]
 
-    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
+    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, audit_seconds: float = 0, limit: int) -> int:
         self._note("delete_old")
         return self.old_rows.pop(0) if self.old_rows else 0
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from torkd.accounts.sign_in import SignIn
 from torkd.api import errors
 from torkd.api.application import App
+from torkd.api.audit import AuditResource
 from torkd.api.commands import Commands
 from torkd.api.dead_letters import DeadLettersResource
 from torkd.api.doctor import Doctor, DoctorResource
@@ -15,20 +17,29 @@ from torkd.api.events import EventsResource
 from torkd.api.figures import Figures
 from torkd.api.health import HealthResource
 from torkd.api.jobs import JobResource, JobsResource
+from torkd.api.keys import KeysResource
 from torkd.api.metrics import MetricsResource
+from torkd.api.middleware.authentication import Authentication
 from torkd.api.middleware.body_limit import BodyLimit
+from torkd.api.middleware.client_address import ClientAddress
 from torkd.api.middleware.cors import Cors
+from torkd.api.middleware.rate_limit import RateLimit
 from torkd.api.middleware.request_figures import RequestFigures
 from torkd.api.middleware.request_log import RequestLog
 from torkd.api.nodes import NodesResource
 from torkd.api.options import ApiOptions
+from torkd.api.permissions import Permissions
 from torkd.api.queues import QueuesResource
+from torkd.api.roles import RolesResource
 from torkd.api.showing import Showing
 from torkd.api.streams import StreamHub
 from torkd.api.submission import Submission
 from torkd.api.tasks import TaskResource
+from torkd.api.users import UsersResource
 from torkd.broker.protocol import Broker
 from torkd.checks import Checks
+from torkd.clock import new_id
+from torkd.datastore.account_protocol import Accounts
 from torkd.datastore.protocol import Reading
 from torkd.hooks.redact import Redactor
 
@@ -39,6 +50,7 @@ class ApiDependencies:
 
     version: str
     reading: Reading
+    accounts: Accounts
     commands: Commands
     broker: Broker
     streams: StreamHub
@@ -55,7 +67,8 @@ class ApiDependencies:
 def create_app(dependencies: ApiDependencies) -> App:
     """The API of a coordinator."""
     counting = () if dependencies.figures is None else (RequestFigures(dependencies.figures),)
-    app = _bare_app(dependencies.options, (*counting, *dependencies.middleware))
+    sign_in = SignIn(dependencies.accounts, configured_key=dependencies.options.key)
+    app = _bare_app(dependencies.options, (*counting, *dependencies.middleware), dependencies.accounts, sign_in)
     groups = dependencies.options.groups
     if "health" in groups:
         app.add_route("/health", HealthResource(dependencies.checks, dependencies.version))
@@ -80,6 +93,8 @@ def create_app(dependencies: ApiDependencies) -> App:
         doctor = DoctorResource(dependencies.doctor)
         app.add_route("/doctor", doctor)
         app.add_route("/doctor/fix", doctor, suffix="fix")
+    if "users" in groups:
+        _add_accounts(app, dependencies, sign_in)
     if "metrics" in groups:
         app.add_route("/metrics", MetricsResource(dependencies.reading, dependencies.figures))
     documentation = DocumentationResource(app, dependencies.version)
@@ -95,14 +110,27 @@ def create_health_app(version: str, checks: Checks, options: ApiOptions | None =
     return app
 
 
-def _bare_app(options: ApiOptions, middleware: tuple[object, ...] = ()) -> App:
-    """Layers from the outside in: what counts, registered ones, CORS, limits, the request log."""
-    layers: list[Any] = list(middleware)
-    if options.cors is not None:
-        layers.append(Cors(options.cors))
-    layers.append(BodyLimit(options.body_limit))
+def _bare_app(
+    options: ApiOptions,
+    middleware: tuple[object, ...] = (),
+    accounts: Accounts | None = None,
+    sign_in: SignIn | None = None,
+) -> App:
+    """Layers from the outside in: what counts, registered ones, the log, which sees what others refuse, CORS, limits, who asks,
+    and what they may.
+    """
+    layers: list[Any] = [*middleware, ClientAddress(options.trusted_proxies)]
     if options.request_log_level is not None:
         layers.append(RequestLog(options.request_log_level, options.request_log_skip))
+    if options.cors is not None:
+        layers.append(Cors(options.cors))
+    if options.requests_per_second is not None:
+        layers.append(RateLimit(options.requests_per_second))
+    if sign_in is not None and options.asks_who:
+        layers.append(Authentication(sign_in, passwords=options.asks_passwords, keys=options.asks_keys))
+    layers.append(BodyLimit(options.body_limit))
+    if accounts is not None:
+        layers.append(Permissions(accounts))
     app = App(middleware=layers)
     app.req_options.strip_url_path_trailing_slash = False
     errors.install(app)
@@ -112,7 +140,15 @@ def _bare_app(options: ApiOptions, middleware: tuple[object, ...] = ()) -> App:
 def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
     reading, commands, streams = dependencies.reading, dependencies.commands, dependencies.streams
     showing = _showing(dependencies)
-    submission = Submission(reading, showing, commands, streams, body_limit=dependencies.options.body_limit)
+    submission = Submission(
+        reading,
+        showing,
+        commands,
+        streams,
+        dependencies.accounts,
+        body_limit=dependencies.options.body_limit,
+        writes_down=dependencies.options.asks_who,
+    )
     app.add_route("/jobs", JobsResource(reading, showing, submission))
     job = JobResource(reading, showing, commands, streams)
     app.add_route("/jobs/{job_id}", job)
@@ -125,6 +161,22 @@ def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
     ):
         app.add_route(f"/jobs/{{job_id}}/{path}", job, suffix=suffix)
     app.add_route("/events", EventsResource(reading, showing, streams))
+
+
+def _add_accounts(app: App, dependencies: ApiDependencies, sign_in: SignIn) -> None:
+    accounts, limit = dependencies.accounts, dependencies.options.body_limit
+    users = UsersResource(accounts, new_id=new_id, changed=sign_in.forget, body_limit=limit)
+    app.add_route("/users", users)
+    app.add_route("/users/{user}", users, suffix="one")
+    app.add_route("/users/{user}/password", users, suffix="password")
+    app.add_route("/users/{user}/roles/{role}", users, suffix="role")
+    roles = RolesResource(accounts, new_id=new_id, changed=sign_in.forget, body_limit=limit)
+    app.add_route("/roles", roles)
+    app.add_route("/roles/{role}", roles, suffix="one")
+    keys = KeysResource(accounts, new_id=new_id, changed=sign_in.forget, body_limit=limit)
+    app.add_route("/keys", keys)
+    app.add_route("/keys/{key}", keys, suffix="one")
+    app.add_route("/audit", AuditResource(accounts))
 
 
 def _showing(dependencies: ApiDependencies) -> Showing:

@@ -1,12 +1,19 @@
-"""Who asks. Until accounts are checked everybody is the built-in guest; resources ask here and nowhere else."""
+"""Who asks. `torkd.api.middleware.sign_in` finds out; resources ask here and nowhere else."""
 
 from __future__ import annotations
 
 import falcon
 
-from tork.account import GUEST_USERNAME
+from torkd.accounts.caller import ANYBODY, Caller
 
 
-def caller_of(req: falcon.Request) -> str:
-    """The user name of whoever sent the request."""
-    return req.context.get("username") or GUEST_USERNAME
+def caller_of(req: falcon.Request) -> Caller:
+    """Whoever sent the request. Where nobody is asked who they are, that is the guest with all rights."""
+    caller = req.context.get("caller")
+    return caller if isinstance(caller, Caller) else ANYBODY
+
+
+def address_of(req: falcon.Request) -> str:
+    """The address of the client, as far as it can be trusted."""
+    address = req.context.get("client_address")
+    return address if isinstance(address, str) else req.remote_addr or ""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Protocol
 
 from tork.job import JobDefinition
+from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, IdempotencyKey
 
 
 class Commands(Protocol):
     """Each returns when what was asked is stored. Raises `DatastoreUnavailable` when it could not be."""
 
-    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
-        """Take a job. Raises `IdempotencyConflict` when the key came with another body before."""
+    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter) -> Accepted:
+        """Take a job for somebody. Raises `IdempotencyConflict` when the key came with another body before."""
 
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound` or `StateConflict`."""

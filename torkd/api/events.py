@@ -1,9 +1,10 @@
-"""`GET /events`: the changes of all jobs, as they happen."""
+"""`GET /events`: the changes of all jobs that the caller may see, as they happen."""
 
 from __future__ import annotations
 
 import falcon
 
+from torkd.api.auth import caller_of
 from torkd.api.operations import EVENT_STREAM, LAST_EVENT, operation
 from torkd.api.showing import Showing
 from torkd.api.streams import EverythingFeed, StreamHub, resume_after
@@ -20,4 +21,6 @@ class EventsResource:
 
     @operation("The changes of all jobs, live", media=EVENT_STREAM, parameters=(LAST_EVENT,))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        self._streams.answer(req, resp, EverythingFeed(self._reading, self._showing, after=resume_after(req)))
+        viewer = caller_of(req).viewer
+        feed = EverythingFeed(self._reading, self._showing, after=resume_after(req), viewer=viewer)
+        self._streams.answer(req, resp, feed)

@@ -7,6 +7,7 @@ import falcon
 from tork.job import Job, JobState, JobSummary
 from tork.log import TaskLogPart
 from tork.page import Page
+from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
 from torkd.api.errors import refusal
 from torkd.api.media import answer
@@ -61,6 +62,7 @@ class JobsResource:
             states=tuple(_state(name) for name in listed(req, "state")),
             tags=listed(req, "tag"),
             id_prefix=req.get_param("idPrefix") or "",
+            viewer=caller_of(req).viewer,
         )
         page = self._reading.list_jobs(query, page=page_number(req), size=page_size(req, default=10, most=20))
         answer(req, resp, self._showing.page(page))

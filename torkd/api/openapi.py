@@ -35,6 +35,9 @@ _PATH_PARAMETERS = {
     "task_id": "The id of a task",
     "name": "The name of a queue",
     "letter_id": "The id of a dead letter",
+    "user": "The id or the name of a user, or `me`",
+    "role": "The id or the slug of a role",
+    "key": "The id or the name of a key",
 }
 _PRETTY = {
     "name": "pretty",

@@ -1,8 +1,8 @@
-"""What the settings say about the API, and which of them this version can't honour yet."""
+"""What the settings say about the API."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torkd.api.middleware.cors import CorsOptions
 from torkd.settings import Settings
@@ -21,6 +21,19 @@ class ApiOptions:
     """None: requests are not logged."""
     request_log_skip: tuple[str, ...] = ("GET /health",)
     cors: CorsOptions | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose word for a client's address counts."""
+    requests_per_second: int | None = None
+    """From one address; None: as many as they like."""
+    asks_passwords: bool = False
+    asks_keys: bool = False
+    key: str = field(default="", repr=False)
+    """The key of the configuration, which may do everything."""
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether anybody is asked who they are."""
+        return self.asks_passwords or self.asks_keys
 
 
 def api_options(settings: Settings) -> ApiOptions:
@@ -40,21 +53,9 @@ def api_options(settings: Settings) -> ApiOptions:
         )
         if web.cors.enabled
         else None,
+        trusted_proxies=web.trusted_proxies,
+        requests_per_second=web.ratelimit.rps if web.ratelimit.enabled else None,
+        asks_passwords=web.basicauth.enabled,
+        asks_keys=web.keyauth.enabled,
+        key=web.keyauth.key or "",
     )
-
-
-def unsupported_settings(settings: Settings) -> list[str]:
-    """The keys that are on and not carried out by this version: starting anyway would leave the API open."""
-    web = settings.middleware.web
-    switched_on = {
-        "middleware.web.basicauth.enabled": web.basicauth.enabled,
-        "middleware.web.keyauth.enabled": web.keyauth.enabled,
-        "middleware.web.ratelimit.enabled": web.ratelimit.enabled,
-    }
-    return [key for key, on in switched_on.items() if on]
-
-
-def unsupported_sentence(keys: list[str]) -> str:
-    """What to tell the operator about them."""
-    verb = "is" if len(keys) == 1 else "are"
-    return f"{' and '.join(keys)} {verb} not supported by this version: switch {'it' if len(keys) == 1 else 'them'} off"

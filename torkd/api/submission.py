@@ -8,17 +8,20 @@ from datetime import UTC, datetime
 import falcon
 from msgspec.structs import replace
 
-from tork.account import GUEST_USERNAME, User
+from tork.account import GUEST_ID, GUEST_USERNAME, User
 from tork.definition import read_job, unsupported
 from tork.durations import parse_seconds
 from tork.errors import Unavailable
 from tork.job import JobDefinition, JobState, JobSummary
+from torkd.accounts.caller import Caller
 from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
 from torkd.api.errors import refusal
 from torkd.api.media import answer, format_of, read_body
+from torkd.api.permissions import act_of
 from torkd.api.showing import Showing
 from torkd.api.streams import StreamHub, WaitFeed
+from torkd.datastore.account_protocol import Accounts, Submitter
 from torkd.datastore.protocol import Accepted, IdempotencyKey, Reading
 
 LONGEST_KEY = 255
@@ -33,18 +36,22 @@ class Submission:
         showing: Showing,
         commands: Commands,
         streams: StreamHub,
+        accounts: Accounts,
         *,
         body_limit: int,
+        writes_down: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._reading = reading
         self._showing = showing
         self._commands = commands
         self._streams = streams
+        self._accounts = accounts
         self._body_limit = body_limit
+        self._writes_down = writes_down
         self._now = now
         self._account: User | None = None
-        """Of whom all jobs are, as it is stored, once a job of theirs was seen."""
+        """The guest's, as it is stored, once a job of theirs was seen."""
 
     def take(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Accept the job in the body, and answer with it."""
@@ -53,29 +60,53 @@ class Submission:
         definition = read_job(body, format=kind, schedule="refused")
         if keys := unsupported(definition):
             raise refusal(400, f"not supported by this version yet: {', '.join(keys)} (right would be a job without)")
-        accepted = self._commands.submit(definition, key=_idempotency_key(req, body))
+        caller = caller_of(req)
+        submitter = Submitter(
+            user_id=caller.user_id,
+            viewers=self._viewers(definition),
+            act=act_of(req, "job.submit") if self._writes_down else None,
+        )
+        accepted = self._commands.submit(definition, key=_idempotency_key(req, body), submitter=submitter)
         if definition.wait is not None:
             seconds = parse_seconds(definition.wait.timeout)
             pretty = "pretty" in req.params
             feed = WaitFeed(self._reading, self._showing, job_id=accepted.job_id, seconds=seconds, pretty=pretty)
             self._streams.answer(req, resp, feed)
             return
-        summary = self._summary(accepted, definition)
+        summary = self._summary(accepted, definition, caller)
         answer(req, resp, self._showing.with_secrets(summary, definition.secrets.values()))
 
-    def _summary(self, accepted: Accepted, definition: JobDefinition) -> JobSummary:
+    def _viewers(self, definition: JobDefinition) -> tuple[str, ...] | None:
+        """The ids of those whom the job's permissions name. Refused when one does not exist: nobody could tell who that will be."""
+        if not definition.permissions:
+            return None
+        found = self._accounts.resolve_permissions(definition.permissions)
+        missing = [
+            f"permissions[{index}].user: there is no user '{permission.user}'"
+            if permission.user
+            else f"permissions[{index}].role: there is no role '{permission.role}'"
+            for index, (permission, known) in enumerate(zip(definition.permissions, found, strict=True))
+            if known is None
+        ]
+        if missing:
+            raise refusal(400, "\n".join(missing))
+        return tuple(dict.fromkeys(known for known in found if known is not None))
+
+    def _summary(self, accepted: Accepted, definition: JobDefinition, caller: Caller) -> JobSummary:
         """The job as it was submitted; one that was there before, as it is."""
-        if accepted.created_at is not None and self._account is not None:
-            return _as_submitted(accepted.job_id, definition, accepted.created_at, self._account)
+        account = caller.user or (self._account if caller.user_id == GUEST_ID else None)
+        if accepted.created_at is not None and account is not None:
+            return _as_submitted(accepted.job_id, definition, accepted.created_at, account)
         try:
             stored = self._reading.get_summary(accepted.job_id)
         except Unavailable:
             # The job is stored. An error now would make the client send it again.
             now = accepted.created_at or self._now()
-            return _as_submitted(accepted.job_id, definition, now, User(username=GUEST_USERNAME))
+            return _as_submitted(accepted.job_id, definition, now, account or User(username=GUEST_USERNAME))
         if accepted.repeated:
             return stored
-        self._account = stored.created_by
+        if caller.user_id == GUEST_ID:
+            self._account = stored.created_by
         return replace(
             stored, state=JobState.PENDING, position=0, started_at=None, completed_at=None, result="", progress=0
         )
@@ -102,4 +133,6 @@ def _idempotency_key(req: falcon.Request, body: bytes) -> IdempotencyKey | None:
         return None
     if len(key) > LONGEST_KEY:
         raise refusal(400, f"the Idempotency-Key has {len(key)} characters (right would be at most {LONGEST_KEY})")
-    return IdempotencyKey(owner=caller_of(req), key=key, body=body)
+    caller = caller_of(req)
+    owner = GUEST_USERNAME if caller.user_id == GUEST_ID else caller.user_id
+    return IdempotencyKey(owner=owner, key=key, body=body)

@@ -28,6 +28,7 @@ from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
 from torkd.coordinator.submissions import Submissions
+from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
 
@@ -40,8 +41,8 @@ DRAIN_SECONDS = 5.0
 COMMAND_WAIT_SECONDS = 10.0
 """How long a person's command waits for a job that is being worked on."""
 
-GUEST_ID = "0" * 32
-"""The account of what nobody in particular submitted."""
+
+GUEST = Submitter()
 
 
 class Coordinator:
@@ -151,10 +152,14 @@ class Coordinator:
         if self._loops:
             self._loops[0].drain(DRAIN_SECONDS)
 
-    def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None) -> Accepted:
+    def submit(
+        self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter = GUEST
+    ) -> Accepted:
         """Accept a job: when this returns it will run, whatever happens. A repeated key answers with its first job."""
-        event = JobSubmitted(job_id=self._new_id(), definition=definition, created_by=GUEST_ID)
-        return self._submissions.submit(event, key)
+        event = JobSubmitted(
+            job_id=self._new_id(), definition=definition, created_by=submitter.user_id, viewers=submitter.viewers
+        )
+        return self._submissions.submit(event, key, submitter.act)
 
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound`, or `StateConflict` when it has ended."""

@@ -100,7 +100,10 @@ class DueLoop:
         """Remove a part of it; whether there may be more."""
         options = self._options
         gone = self._datastore.delete_old(
-            jobs_seconds=options.retention_jobs, logs_seconds=options.retention_logs, limit=RETENTION_CHUNK
+            jobs_seconds=options.retention_jobs,
+            logs_seconds=options.retention_logs,
+            audit_seconds=options.retention_audit,
+            limit=RETENTION_CHUNK,
         )
         return gone > 0
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torkd.datastore.account_protocol import AUDIT_SECONDS
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CoordinatorOptions:
@@ -21,5 +23,6 @@ class CoordinatorOptions:
     lease: float = 15.0
     retention_jobs: float = 8760 * 3600.0
     retention_logs: float = 168 * 3600.0
+    retention_audit: float = AUDIT_SECONDS
     broker_is_ours: bool = False
     """Whether broker and worker live and die with this process: then every run of before is lost at the start."""

@@ -11,11 +11,12 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from tork.errors import TorkError, Unavailable
 from torkd.coordinator.handle import Handled, fold
+from torkd.datastore.account_protocol import Act
 from torkd.datastore.protocol import Accepted, Batch, Datastore, IdempotencyKey
 from torkd.engine.events import JobSubmitted
 
@@ -29,6 +30,8 @@ class _Waiting:
     """One submission, and what became of it."""
 
     event: JobSubmitted
+    act: Act | None = None
+    """Who did this, if that is to be written down."""
     woken: threading.Event = field(default_factory=threading.Event)
     """That it is done, or leads now."""
     accepted: Accepted | None = None
@@ -56,14 +59,15 @@ class Submissions:
         self._waiting: deque[_Waiting] = deque()
         self._is_led = False
 
-    def submit(self, event: JobSubmitted, key: IdempotencyKey | None) -> Accepted:
+    def submit(self, event: JobSubmitted, key: IdempotencyKey | None, act: Act | None = None) -> Accepted:
         """Return once the job is stored; a key that was used before is answered with the job that it was used for.
 
         Raises why it can't be stored: that is no other job's matter.
         """
+        act = replace(act, target=event.job_id) if act else None
         if key is not None:
-            return self._submit_once(event, key)
-        own = _Waiting(event)
+            return self._submit_once(_Waiting(event, act), key)
+        own = _Waiting(event, act)
         with self._lock:
             self._waiting.append(own)
             leads, self._is_led = not self._is_led, True
@@ -76,15 +80,15 @@ class Submissions:
         assert own.accepted is not None
         return own.accepted
 
-    def _submit_once(self, event: JobSubmitted, key: IdempotencyKey) -> Accepted:
-        now = self._clock()
+    def _submit_once(self, waiting: _Waiting, key: IdempotencyKey) -> Accepted:
+        now, job_id = self._clock(), waiting.event.job_id
         with self._datastore.begin() as batch:
-            accepted = batch.accept(key, event.job_id)
+            accepted = batch.accept(key, job_id)
             if accepted.repeated:
                 return accepted
-            handled = self._fold(batch, [event], now)
+            handled = self._fold(batch, [waiting], now)
         self._publish(handled)
-        return Accepted(job_id=event.job_id, repeated=False, created_at=now)
+        return Accepted(job_id=job_id, repeated=False, created_at=now)
 
     def _lead(self) -> None:
         with self._lock:
@@ -112,7 +116,7 @@ class Submissions:
             part, now = parts.pop(), self._clock()
             try:
                 with self._datastore.begin() as batch:
-                    handled = self._fold(batch, [waiting.event for waiting in part], now)
+                    handled = self._fold(batch, part, now)
             except (Unavailable, OSError) as error:
                 for waiting in (one for rest in (part, *parts) for one in rest):
                     waiting.error = copy.copy(error)
@@ -127,10 +131,13 @@ class Submissions:
                 for waiting in part:
                     waiting.accepted = Accepted(job_id=waiting.event.job_id, repeated=False, created_at=now)
 
-    def _fold(self, batch: Batch, events: Sequence[JobSubmitted], now: datetime) -> Handled:
+    def _fold(self, batch: Batch, part: Sequence[_Waiting], now: datetime) -> Handled:
+        events = [waiting.event for waiting in part]
         handled = fold(batch, batch.load(events), events, now=now, new_id=self._new_id)
         if handled.failed:  # nothing of it is to be stored, not even a key
             raise handled.failed[0][1]
+        if acts := [waiting.act for waiting in part if waiting.act is not None]:
+            batch.audit(acts)
         return handled
 
     def _publish(self, handled: Handled) -> None:

@@ -22,6 +22,7 @@ from tork.node import Metrics, Node
 from tork.page import Page
 from tork.task import Task, TaskSummary
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
+from torkd.datastore.account_protocol import AUDIT_SECONDS, Accounts, Act, Viewer
 from torkd.engine.events import EngineEvent, JobStalled, RetryDue, RunLost, TaskStalled
 from torkd.engine.reads import Reads
 from torkd.engine.view import View
@@ -73,6 +74,9 @@ class Batch(Protocol):
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
 
+    def audit(self, acts: Sequence[Act]) -> None:
+        """Write down who did this."""
+
     def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
         """Write what was decided, with an outbox row for every hand-out.
 
@@ -91,6 +95,8 @@ class JobQuery:
     states: tuple[JobState, ...] = ()
     tags: tuple[str, ...] = ()
     id_prefix: str = ""
+    viewer: Viewer | None = None
+    """Whose jobs; None: everybody's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -195,8 +201,8 @@ class Reading(Protocol):
     def job_changes(self, job_id: str, after: int) -> JobChanges:
         """The job, and its tasks that changed after that version. Raises `NotFound`."""
 
-    def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
-        """These jobs as they are now."""
+    def changed_jobs(self, job_ids: Collection[str], viewer: Viewer | None = None) -> list[JobSummary]:
+        """These jobs as they are now, without those that the viewer may not see."""
 
     def log_after(self, *, job_id: str = "", task_id: str = "", seq: int, limit: int) -> list[LogPosition]:
         """Stored parts of a job or of a task after a place, in order."""
@@ -256,7 +262,9 @@ class Upkeep(Protocol):
     def forget_everything(self) -> None:
         """Remove all jobs: for a private engine, whose jobs are nobody's business before and after it."""
 
-    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
+    def delete_old(
+        self, *, jobs_seconds: float, logs_seconds: float, audit_seconds: float = AUDIT_SECONDS, limit: int
+    ) -> int:
         """Remove some of what the retention no longer covers; the number of rows that went, 0 when nothing is left to go.
 
         Nothing of a job that is active goes, except log parts that are too old.
@@ -329,7 +337,7 @@ class Examining(Protocol):
         """
 
 
-class Datastore(Reading, Upkeep, Examining, Protocol):
+class Datastore(Reading, Upkeep, Examining, Accounts, Protocol):
     """A datastore."""
 
     def open(self) -> None:

@@ -19,6 +19,8 @@ class JobSubmitted:
     definition: JobDefinition
     created_by: str
     """The id of the account."""
+    viewers: tuple[str, ...] | None = None
+    """Ids of the users and roles that may see the job; None: everybody."""
 
     @property
     def root_id(self) -> str:

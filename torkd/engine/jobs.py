@@ -22,12 +22,14 @@ def submitted(turn: Turn, event: JobSubmitted) -> None:
     """A new job: its first task is made in the same transaction."""
     if turn.job(event.job_id) is not None:
         return
-    row = _new_job(turn, event.job_id, event.definition, created_by=event.created_by)
+    row = _new_job(turn, event.job_id, event.definition, created_by=event.created_by, viewers=event.viewers)
     turn.create_job(row, event.definition)
     start(turn, row.id)
 
 
-def _new_job(turn: Turn, job_id: str, definition: JobDefinition, *, created_by: str) -> JobRow:
+def _new_job(
+    turn: Turn, job_id: str, definition: JobDefinition, *, created_by: str, viewers: tuple[str, ...] | None
+) -> JobRow:
     return JobRow(
         id=job_id,
         root_id=job_id,
@@ -39,6 +41,7 @@ def _new_job(turn: Turn, job_id: str, definition: JobDefinition, *, created_by: 
         defaults=definition.defaults,
         auto_delete=definition.auto_delete.after if definition.auto_delete else None,
         has_secrets=bool(definition.secrets) or any(nested_secrets(definition.tasks)),
+        viewers=viewers,
     )
 
 
@@ -179,7 +182,7 @@ def start_subjob(turn: Turn, task_id: str) -> None:
         auto_delete=subjob.auto_delete,
         webhooks=subjob.webhooks,
     )
-    row = _new_job(turn, turn.new_id(), definition, created_by=parent_job.created_by)
+    row = _new_job(turn, turn.new_id(), definition, created_by=parent_job.created_by, viewers=parent_job.viewers)
     # What it gets from its parent may hold the parent's secrets.
     row = replace(row, has_secrets=row.has_secrets or parent_job.has_secrets)
     if not subjob.detached:

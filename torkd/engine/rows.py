@@ -66,6 +66,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     defaults: Defaults | None = None
     auto_delete: str | None = None
     has_secrets: bool = False
+    viewers: tuple[str, ...] | None = None
+    """Ids of the users and roles that may see it and its sub-jobs; None: everybody."""
 
 
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):

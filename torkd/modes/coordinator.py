@@ -6,6 +6,7 @@ Each serving process is a coordinator of its own, and none is special: any numbe
 from __future__ import annotations
 
 import logging
+import sys
 from dataclasses import dataclass
 
 from torkd.api.application import App
@@ -14,7 +15,7 @@ from torkd.broker.protocol import Broker
 from torkd.broker_wiring import check_shared_broker, make_broker
 from torkd.closing import close_all
 from torkd.coordinator.coordinator import STOP_SECONDS
-from torkd.coordinator_wiring import CoordinatorParts, check_api, make_coordinator
+from torkd.coordinator_wiring import CoordinatorParts, make_coordinator, with_api_key
 from torkd.database import DSN_KEY, bring_up_to_date
 from torkd.datastore.postgres.migrations import check_dsn
 from torkd.extensions import Extensions
@@ -76,13 +77,13 @@ class CoordinatorDaemon:
 def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
     """Serve until a signal ends it; the exit code. Raises `StartError`, with nothing started."""
     settings = loaded.settings
-    check_api(settings)
     check_shared_broker(settings, extensions, "coordinator")
     if settings.datastore.type == "postgres":
         check_dsn(settings.datastore.postgres.dsn)
         if not loaded.is_explicit(DSN_KEY):
             log.warning("%s is not set: the database is looked for where its default says, on this machine", DSN_KEY)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    settings = with_api_key(settings, sys.stderr.write)
     mode = Mode(
         make=lambda port: make_coordinator_daemon(settings, extensions, port),
         drain_seconds=STOP_SECONDS + _CLOSE_SECONDS,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 from torkd.api.listener import coordinator_place
+from torkd.coordinator_wiring import with_api_key
 from torkd.database import database
 from torkd.extensions import Extensions
 from torkd.serving import Mode, open_door, serve_mode
@@ -16,6 +19,7 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
     check_supported(settings, extensions)
     runtime_type = loaded.runtime_type(standalone=True)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    settings = with_api_key(settings, sys.stderr.write)
     with database(loaded, standalone=True) as dsn:
 
         def make(port: int) -> Engine:

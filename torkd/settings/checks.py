@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 
 from tork.durations import parse_nanoseconds
 from tork.errors import DurationError, RuntimeFailure
@@ -22,6 +23,14 @@ def check_user_id(text: str) -> None:
     """A numeric id, or `-` for no change."""
     if not _USER_ID.fullmatch(text):
         raise ValueError("not an id (right would be a number, or '-' for no change)")
+
+
+def check_network(text: str) -> None:
+    """An IP address, or a network of them."""
+    try:
+        ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise ValueError("not an address or network (right would be such as '10.0.0.7' or '10.0.0.0/8')") from error
 
 
 def check_cpus(text: str) -> None:

@@ -38,7 +38,7 @@ def validate_job(job: JobDefinition) -> list[Problem]:
 
 def unsupported(job: JobDefinition) -> list[str]:
     """The keys this job uses that validate, but that this version's server does not carry out yet."""
-    used = {"permissions": job.permissions, "webhooks": job.webhooks, "schedule": job.schedule}
+    used = {"webhooks": job.webhooks, "schedule": job.schedule}
     return [key for key, value in used.items() if value]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import falcon.testing
 import pytest
 
+from tests.support.account_fakes import FakeAccounts
 from tests.support.api_fakes import FakeCommands, FakeReading
 from torkd.api.app import ApiDependencies, create_app
 from torkd.api.streams import Doorbell, StreamHub
@@ -20,6 +21,7 @@ class Api:
         self.broker = MemoryBroker()
         self.broker.open()
         self.reading = FakeReading(self.broker)
+        self.accounts = FakeAccounts()
         self.commands = FakeCommands(self.reading)
         self.streams = StreamHub(Doorbell(self.broker, self.reading.versions_of), most=3)
         self.indicators: dict[str, Any] = {"datastore": lambda: None}
@@ -30,6 +32,7 @@ class Api:
         given: dict[str, Any] = {
             "version": "0.1",
             "reading": self.reading,
+            "accounts": self.accounts,
             "commands": self.commands,
             "broker": self.broker,
             "streams": self.streams,

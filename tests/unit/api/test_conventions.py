@@ -14,7 +14,7 @@ from tork.errors import BadData, BrokerUnavailable, DatastoreUnavailable
 from torkd.api.app import create_health_app
 from torkd.api.media import encode
 from torkd.api.middleware.cors import CorsOptions
-from torkd.api.options import ApiOptions, api_options, unsupported_sentence, unsupported_settings
+from torkd.api.options import ApiOptions, api_options
 from torkd.checks import Checks
 from torkd.settings import Settings, load_settings
 
@@ -184,14 +184,21 @@ def test_options_come_from_the_settings(tmp_path: Path) -> None:
     assert "jobs" in options.groups
 
 
-def test_settings_that_would_leave_the_api_open_are_named(tmp_path: Path) -> None:
-    assert unsupported_settings(_settings({}, tmp_path)) == []
-    environ = {"TORK_MIDDLEWARE_WEB_BASICAUTH_ENABLED": "true", "TORK_MIDDLEWARE_WEB_RATELIMIT_ENABLED": "1"}
-    keys = unsupported_settings(_settings(environ, tmp_path))
-    assert unsupported_sentence(keys) == (
-        "middleware.web.basicauth.enabled and middleware.web.ratelimit.enabled are not supported by this version:"
-        " switch them off"
-    )
+def test_who_is_asked_and_how_often_comes_from_the_settings(tmp_path: Path) -> None:
+    options = api_options(_settings({}, tmp_path))
+    assert (options.asks_who, options.requests_per_second, options.trusted_proxies) == (False, None, ())
+    environ = {
+        "TORK_MIDDLEWARE_WEB_BASICAUTH_ENABLED": "true",
+        "TORK_MIDDLEWARE_WEB_KEYAUTH_ENABLED": "true",
+        "TORK_MIDDLEWARE_WEB_KEYAUTH_KEY": "hush",
+        "TORK_MIDDLEWARE_WEB_RATELIMIT_ENABLED": "1",
+        "TORK_MIDDLEWARE_WEB_RATELIMIT_RPS": "7",
+        "TORK_MIDDLEWARE_WEB_TRUSTED_PROXIES": "10.0.0.0/8,::1",
+    }
+    options = api_options(_settings(environ, tmp_path))
+    assert (options.asks_passwords, options.asks_keys, options.key) == (True, True, "hush")
+    assert (options.requests_per_second, options.trusted_proxies) == (7, ("10.0.0.0/8", "::1"))
+    assert "hush" not in repr(options)
 
 
 def _settings(environ: dict[str, str], place: Path) -> Settings:

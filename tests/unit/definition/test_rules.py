@@ -236,11 +236,10 @@ def test_the_expressions_of_one_job_may_not_cost_unbounded_time() -> None:
     assert {rule for rule, _ in broken_rules(a_job(tasks=tasks))} == {"expr"}
 
 
-@pytest.mark.parametrize("key", ["schedule", "permissions", "webhooks"])
+@pytest.mark.parametrize("key", ["schedule", "webhooks"])
 def test_what_this_version_does_not_carry_out_is_named(key: str) -> None:
     value = {
         "schedule": Schedule(cron="@daily"),
-        "permissions": [PermissionDefinition(user="a")],
         "webhooks": [WebhookDefinition(url="http://x")],
     }[key]
     assert unsupported(a_job(**{key: value})) == [key]

@@ -12,6 +12,7 @@ from re import compile as compile_pattern
 
 import falcon
 
+from torkd.api.auth import address_of, caller_of
 from torkd.hooks.secret_texts import REDACTED
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ class RequestLog:
         if self._skip is not None and self._skip.match(f"{req.method} {req.path}"):
             return
         status = resp.status_code
-        fields = {"method": req.method, "uri": _shown_uri(req), "remote_ip": req.remote_addr, "status": status}
+        fields = {"method": req.method, "uri": _shown_uri(req), "remote_ip": address_of(req), "status": status}
+        if "caller" in req.context:
+            fields["user"] = caller_of(req).username
         log.log(self._level, "%s %s %d", req.method, req.path, status, extra=fields)
 
 

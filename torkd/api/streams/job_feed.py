@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from torkd.api.showing import Showing
 from torkd.api.streams import sse
 from torkd.api.streams.feed import Told
+from torkd.datastore.account_protocol import Viewer
 from torkd.datastore.protocol import JobChanges, Reading
 
 _JOBS_AT_ONCE = 200
+_HIDDEN_AT_MOST = 10_000
 
 
 class JobFeed:
@@ -81,9 +84,13 @@ class EverythingFeed:
     content_type = sse.CONTENT_TYPE
     heartbeat = sse.HEARTBEAT
 
-    def __init__(self, reading: Reading, showing: Showing, *, after: str) -> None:
+    def __init__(self, reading: Reading, showing: Showing, *, after: str, viewer: Viewer | None = None) -> None:
+        """A viewer is told of jobs that they may see only."""
         self._reading = reading
         self._showing = showing
+        self._viewer = viewer
+        self._hidden: dict[str, None] = {}
+        """Jobs that the viewer may not see, the latest last: who may never changes, so nobody need be asked again."""
         self._lock = threading.Lock()
         self._touched: dict[str, int] = {}
         self._misses = 1 if after else 0
@@ -98,7 +105,8 @@ class EverythingFeed:
         if misses != self._told_misses:
             data.append(sse.RESET)
         if versions:
-            jobs = self._reading.changed_jobs(list(versions))
+            jobs = self._reading.changed_jobs(list(versions), self._viewer)
+            self._hide(versions.keys() - {job.id for job in jobs})
             documents = self._showing.summaries(jobs)
             data += [
                 sse.event("job", document, str(versions[job.id])) for job, document in zip(jobs, documents, strict=True)
@@ -108,6 +116,8 @@ class EverythingFeed:
 
     def job_touched(self, job_id: str, version: int) -> bool:
         with self._lock:
+            if job_id in self._hidden:
+                return False
             self._touched[job_id] = max(version, self._touched.get(job_id, 0))
         return True
 
@@ -120,6 +130,12 @@ class EverythingFeed:
 
     def farewell(self) -> Told:
         return Told(ended=True)
+
+    def _hide(self, job_ids: Iterable[str]) -> None:
+        with self._lock:
+            self._hidden.update(dict.fromkeys(job_ids))
+            while len(self._hidden) > _HIDDEN_AT_MOST:
+                del self._hidden[next(iter(self._hidden))]
 
     def _forget(self, told: dict[str, int]) -> bool:
         """Drop what was told; whether there is more. Kept until now, so that a failed reading loses nothing."""

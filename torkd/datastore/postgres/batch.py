@@ -7,7 +7,9 @@ import hmac
 from collections.abc import Collection, Sequence
 
 from tork.errors import DatastoreUnavailable, IdempotencyConflict
+from torkd.datastore.account_protocol import Act
 from torkd.datastore.postgres import batch_loading, batch_writing
+from torkd.datastore.postgres.accounts import audit_rows
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
@@ -53,6 +55,10 @@ class PostgresBatch:
                 f"the idempotency key '{key.key}' was used for job {found[0]} with another body (use a new key for a new job)"
             )
         return Accepted(job_id=found[0], repeated=True)
+
+    def audit(self, acts: Sequence[Act]) -> None:
+        """Write down who did this, in the same transaction."""
+        self._connection.execute(SQL.audit, {"rows": audit_rows(acts)})
 
     def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
         """Write what was decided, and forget hand-outs that were published."""

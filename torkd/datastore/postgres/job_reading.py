@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import psycopg
+from msgspec.structs import replace
 
 from tork.errors import NotFound
 from tork.job import Job, JobSummary
 from tork.page import Page
 from tork.task import Task
+from torkd.datastore.account_protocol import Viewer
+from torkd.datastore.postgres.account_rows import read_permission
 from torkd.datastore.postgres.job_rows import read_full_job, read_summary
 from torkd.datastore.postgres.pages import COUNT_LIMIT, offset_of, page_of
 from torkd.datastore.postgres.querying import Querying, Row, bindable
@@ -35,11 +38,13 @@ class JobReading(Querying):
                 raise NotFound("job not found")
             steps = cursor.execute(_SQL.get_steps, asked | {"task_count": row["task_count"]}).fetchall()
             values = cursor.execute(_SQL.get_context, asked).fetchall()
+            permissions = cursor.execute(_SQL.get_permissions, asked).fetchall() if row["is_restricted"] else []
             tasks = self._execution(cursor, asked["job_id"], execution)
         for stored in (*steps, *values):
             column = "spec" if "spec" in stored else "value"
             stored[column] = self._columns.open(row["id"], stored[column])
-        return read_full_job(self._columns.open_row(row, row["id"]), steps, values, tasks)
+        job = read_full_job(self._columns.open_row(row, row["id"]), steps, values, tasks)
+        return replace(job, permissions=[read_permission(named) for named in permissions]) if permissions else job
 
     def get_summary(self, job_id: str) -> JobSummary:
         with self._cursor() as cursor:
@@ -59,9 +64,9 @@ class JobReading(Querying):
             rows = _summaries(cursor, ids) if ids else []
         return page_of([self._summary(row) for row in rows], page=page, size=size, counted=counted)
 
-    def changed_jobs(self, job_ids: Collection[str]) -> list[JobSummary]:
+    def changed_jobs(self, job_ids: Collection[str], viewer: Viewer | None = None) -> list[JobSummary]:
         with self._cursor() as cursor:
-            return [self._summary(row) for row in _summaries(cursor, list(job_ids))]
+            return [self._summary(row) for row in _summaries(cursor, list(job_ids), viewer)]
 
     def job_changes(self, job_id: str, after: int) -> JobChanges:
         """At most about `CHANGED_AT_ONCE` tasks. With `more`, `version` is how far this answer reaches."""
@@ -111,5 +116,10 @@ class JobReading(Querying):
         return [read_task(self._columns.open_row(row, job_id)) for row in rows]
 
 
-def _summaries(cursor: psycopg.Cursor[Row], job_ids: list[str]) -> list[Row]:
-    return cursor.execute(_SQL.get_summaries, {"job_ids": job_ids}).fetchall()
+def _summaries(cursor: psycopg.Cursor[Row], job_ids: list[str], viewer: Viewer | None = None) -> list[Row]:
+    asked = {
+        "job_ids": job_ids,
+        "viewer": viewer.user_id if viewer else None,
+        "viewer_ids": viewer.ids if viewer else None,
+    }
+    return cursor.execute(_SQL.get_summaries, asked).fetchall()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from torkd.datastore.postgres.accounts import PostgresAccounts
 from torkd.datastore.postgres.examining import Examination
 from torkd.datastore.postgres.job_reading import JobReading
 from torkd.datastore.postgres.log_reading import LogReading
@@ -9,5 +10,5 @@ from torkd.datastore.postgres.node_reading import NodeReading
 from torkd.datastore.postgres.task_reading import TaskReading
 
 
-class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, Examination):
-    """Implements `torkd.datastore.protocol.Reading` and `Examining` on lent connections."""
+class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, Examination, PostgresAccounts):
+    """Implements `torkd.datastore.protocol.Reading`, `Examining` and `Accounts` on lent connections."""

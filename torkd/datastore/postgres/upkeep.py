@@ -15,6 +15,7 @@ from tork.errors import BadData
 from tork.task import DEFAULT_QUEUE, TaskDefinition
 from tork.wire import StoredDecoder
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
+from torkd.datastore.account_protocol import AUDIT_SECONDS
 from torkd.datastore.postgres.pool import Connection, Pool
 from torkd.datastore.postgres.querying import bindable
 from torkd.datastore.postgres.sealed_columns import SealedColumns
@@ -170,13 +171,16 @@ class PostgresUpkeep:
         with self._pool.connection() as connection:
             connection.execute(SQL.forget_everything)
 
-    def delete_old(self, *, jobs_seconds: float, logs_seconds: float, limit: int) -> int:
+    def delete_old(
+        self, *, jobs_seconds: float, logs_seconds: float, audit_seconds: float = AUDIT_SECONDS, limit: int
+    ) -> int:
         """Remove some of what the retention no longer covers; how many rows went. Zero when nothing is left to remove."""
         with self._pool.connection() as connection:
             if not connection.execute(SQL.lock_retention).fetchone()[0]:  # type: ignore[index]  # it answers always
                 return 0
             gone = _delete_jobs(connection, jobs_seconds, limit)
             gone += connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
+            gone += connection.execute(SQL.delete_old_audit, {"age": audit_seconds, "limit": limit}).rowcount
             connection.execute(SQL.delete_old_keys)
             connection.execute(SQL.forget_leases)
             connection.execute(SQL.forget_nodes)

@@ -41,6 +41,9 @@ class Retention(Section, frozen=True, kw_only=True):
     jobs: Annotated[timedelta, Duration(key="jobs.duration", means="how long ended jobs are kept", least=_MINUTE)] = (
         timedelta(hours=8760)
     )
+    audit: Annotated[
+        timedelta, Duration(key="audit.duration", means="how long it is kept who did what", least=_MINUTE)
+    ] = timedelta(hours=2160)
 
 
 class Datastore(Section, frozen=True, kw_only=True):

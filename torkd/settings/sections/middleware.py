@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from torkd.settings.checks import check_host_variable
+from torkd.settings.checks import check_host_variable, check_network
 from torkd.settings.kinds import Flag, Number, Secret, Size, Text, Texts
 from torkd.settings.sections.section import Section
 
@@ -31,7 +31,7 @@ class KeyAuth(Section, frozen=True, kw_only=True):
     enabled: Annotated[bool, Flag(means="ask for a key")] = False
     key: Annotated[
         str | None,
-        Text(means="the key to ask for", default_text="a random one, logged at start", secret=Secret.WHOLE),
+        Text(means="the key to ask for", default_text="a random one, printed at start", secret=Secret.WHOLE),
     ] = None
 
 
@@ -66,6 +66,10 @@ class Web(Section, frozen=True, kw_only=True):
     cors: Cors = Cors()
     basicauth: BasicAuth = BasicAuth()
     keyauth: KeyAuth = KeyAuth()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Texts(means="addresses or networks of proxies whose `X-Forwarded-For` counts", check=check_network),
+    ] = ()
     bodylimit: Annotated[int, Size(means="largest request body")] = 500_000
     ratelimit: RateLimit = RateLimit()
     logger: RequestLog = RequestLog()

@@ -56,7 +56,7 @@ UNION ALL
 SELECT 'job', to_json(r)::text FROM (
     SELECT j.id, j.root_id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress,
            j.version, j.created_by, j.started_at, j.completed_at, j.failed_at, j.delete_at,
-           j.defaults::json AS defaults, j.auto_delete, j.has_secrets
+           j.defaults::json AS defaults, j.auto_delete, j.has_secrets, j.viewers
     FROM near CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = near.id OFFSET 0) j) r
 UNION ALL
 SELECT 'step', to_json(ahead)::text FROM ahead
@@ -149,15 +149,15 @@ SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node
 -- name: insert_jobs
 INSERT INTO jobs (id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
                   created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-                  auto_delete, has_secrets)
+                  auto_delete, has_secrets, viewers)
 SELECT id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
        created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-       auto_delete, has_secrets
+       auto_delete, has_secrets, viewers
 FROM json_to_recordset(%(rows)s::json) AS r (
     id text, root_id text, parent_job_id text, parent_task_id text, name text, state text, position int,
     task_count int, progress float8, version bigint, created_by text, created_at timestamptz, started_at timestamptz,
     completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text, defaults text,
-    auto_delete text, has_secrets boolean);
+    auto_delete text, has_secrets boolean, viewers text[]);
 
 -- name: insert_details
 INSERT INTO job_details (job_id, description, tags, output, webhooks, search)
@@ -243,6 +243,13 @@ WHERE o.task_id = r.task_id AND o.dispatch = r.dispatch;
 INSERT INTO task_items (task_id, job_id, block, items)
 SELECT task_id, job_id, block, items
 FROM json_to_recordset(%(rows)s::json) AS r (task_id text, job_id text, block int, items text);
+
+-- name: audit
+-- Who did what, by the clock of the database.
+INSERT INTO audit_log (user_id, username, action, target, detail, address)
+SELECT user_id, username, action, target, detail, address
+FROM json_to_recordset(%(rows)s::json) AS r (
+    user_id text, username text, action text, target text, detail text, address text);
 
 -- name: digest_key
 SELECT secret FROM engine;

@@ -4,7 +4,7 @@
 -- Everything of a job that is one row.
 SELECT j.id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress, j.version,
        j.created_at, j.started_at, j.completed_at, j.failed_at, j.delete_at, j.error, j.result, j.defaults, j.auto_delete,
-       d.description, d.tags, d.output, d.webhooks, d.schedule_id, d.schedule_cron,
+       j.viewers IS NOT NULL AS is_restricted, d.description, d.tags, d.output, d.webhooks, d.schedule_id, d.schedule_cron,
        u.id AS user_id, u.name AS user_name, u.username, u.disabled AS user_disabled, u.created_at AS user_created_at
   FROM jobs j
   JOIN job_details d ON d.job_id = j.id
@@ -23,7 +23,7 @@ SELECT namespace, substr(key, length(namespace) + 2) AS name, value
  ORDER BY key;
 
 -- name: get_summaries
--- Some jobs in few words, each with its version.
+-- Some jobs in few words, each with its version; without those that a viewer may not see, if one is given.
 SELECT j.id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress, j.version,
        j.created_at, j.started_at, j.completed_at, j.failed_at, j.error, j.result,
        d.description, d.tags, d.schedule_id, d.schedule_cron,
@@ -34,7 +34,19 @@ SELECT j.id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.prog
   JOIN job_details d ON d.job_id = j.id
   LEFT JOIN users u ON u.id = j.created_by
  WHERE j.id = ANY(%(job_ids)s)
+   AND (%(viewer)s::text IS NULL OR j.viewers IS NULL OR j.created_by = %(viewer)s OR j.viewers && %(viewer_ids)s::text[])
  ORDER BY j.created_at DESC, j.id DESC;
+
+-- name: get_permissions
+-- Who may see a job, in the order of the submission. Roles that were deleted are left out.
+SELECT u.id AS user_id, u.name AS user_name, u.username, u.disabled, u.created_at AS user_created_at,
+       r.id AS role_id, r.slug, r.name AS role_name, r.created_at AS role_created_at
+  FROM jobs j
+ CROSS JOIN LATERAL unnest(j.viewers) WITH ORDINALITY AS v (id, place)
+  LEFT JOIN users u ON u.id = v.id
+  LEFT JOIN roles r ON r.id = v.id
+ WHERE j.id = %(job_id)s AND (u.id IS NOT NULL OR r.id IS NOT NULL)
+ ORDER BY v.place;
 
 -- name: get_versions
 -- The versions of some jobs.

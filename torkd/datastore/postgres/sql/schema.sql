@@ -24,7 +24,8 @@ CREATE TABLE jobs (
     result          text,
     defaults        text,                      -- JSON
     auto_delete     text,
-    has_secrets     boolean NOT NULL DEFAULT false
+    has_secrets     boolean NOT NULL DEFAULT false,
+    viewers         text[]                     -- ids of the users and roles that may see it; null: everybody. Never changes
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
 CREATE INDEX jobs_active ON jobs (state) WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
@@ -186,15 +187,57 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_of_job ON idempotency (job_id);
 CREATE INDEX idempotency_expired ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
 
+-- People, the guest, and keys (`api_keys`), which are accounts without a password. Those that are deleted stay as the creators of their jobs.
 CREATE TABLE users (
     id            text PRIMARY KEY,
     name          text NOT NULL,
-    username      text NOT NULL UNIQUE,
+    username      text NOT NULL,
     password_hash text NOT NULL DEFAULT '',
     disabled      boolean NOT NULL DEFAULT false,
-    created_at    timestamptz NOT NULL DEFAULT now()
+    created_at    timestamptz NOT NULL DEFAULT now(),
+    deleted_at    timestamptz
 );
+CREATE UNIQUE INDEX users_by_name ON users (username) WHERE deleted_at IS NULL;
 INSERT INTO users (id, name, username, disabled) VALUES ('00000000000000000000000000000000', 'Guest', 'guest', true);
+
+CREATE TABLE roles (
+    id         text PRIMARY KEY,
+    slug       text NOT NULL UNIQUE,
+    name       text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO roles (id, slug, name) VALUES
+    ('00000000000000000000000000000001', 'public', 'Public'),
+    ('00000000000000000000000000000002', 'admin', 'Administrators');
+
+CREATE TABLE user_roles (
+    user_id text NOT NULL,
+    role_id text NOT NULL,
+    PRIMARY KEY (user_id, role_id)
+);
+CREATE INDEX user_roles_of_role ON user_roles (role_id);
+
+-- Named keys. The id is that of the account in `users` whose name is `key:<name>`.
+CREATE TABLE api_keys (
+    id           text PRIMARY KEY,
+    digest       bytea NOT NULL,               -- SHA-256 of the key, which is random
+    last_used_at timestamptz
+);
+
+-- Who did what.
+CREATE TABLE audit_log (
+    seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at       timestamptz NOT NULL DEFAULT now(),
+    user_id  text NOT NULL DEFAULT '',         -- empty when nobody was signed in
+    username text NOT NULL,                    -- as it was then
+    action   text NOT NULL,                    -- such as job.cancel
+    target   text NOT NULL DEFAULT '',         -- what it was done to
+    detail   text NOT NULL DEFAULT '',
+    address  text NOT NULL DEFAULT ''          -- of the client
+);
+CREATE INDEX audit_log_oldest ON audit_log (at);
+CREATE INDEX audit_log_of_user ON audit_log (username, seq);
+CREATE INDEX audit_log_of_target ON audit_log (target, seq);
 
 -- One row: what all processes must agree on.
 CREATE TABLE engine (

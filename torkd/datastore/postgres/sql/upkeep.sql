@@ -182,5 +182,9 @@ DELETE FROM jobs WHERE id = ANY(%(jobs)s);
 DELETE FROM task_log_parts WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM task_log_parts WHERE created_at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
 
+-- name: delete_old_audit
+DELETE FROM audit_log WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM audit_log WHERE at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
+
 -- name: delete_old_keys
 DELETE FROM idempotency WHERE expires_at < now();

@@ -1,0 +1,1 @@
+"""Who may do what: credentials come in, a caller with rights goes out. Knows neither HTTP nor SQL."""

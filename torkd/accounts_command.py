@@ -1,0 +1,158 @@
+"""`torkd user`, `torkd role`, `torkd key`: accounts on the machine of the database, so that there can be a first admin.
+
+Passwords come from a prompt, a file or stdin, never from the command line, where other users could read them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tork.account import ADMIN_SLUG, Account, ApiKey
+from tork.errors import StartError, StateConflict
+from torkd.accounts.issuing import create_key
+from torkd.accounts.names import check_slug, check_username
+from torkd.accounts.passwords import LONGEST_PASSWORD_BYTES, hash_password
+from torkd.clock import new_id
+from torkd.coordinator_wiring import make_datastore
+from torkd.database import configured_database
+from torkd.datastore.account_protocol import Accounts, Act, NewUser, UserChange
+from torkd.datastore.postgres.migrations import check_schema
+from torkd.extensions import Extensions
+from torkd.settings import Loaded
+
+_ME = "torkd"
+"""Who did it, in the log: whoever may run this has the database anyway."""
+_AT_ONCE = 100
+
+
+def accounts(options: argparse.Namespace, loaded: Loaded, extensions: Extensions) -> int:
+    """Carry out one of them; the exit code. Raises `StartError` and `Unavailable`."""
+    # Drivers log each attempt to connect; what is wrong is told in one line.
+    logging.getLogger().addHandler(logging.NullHandler())
+    password = _password(options) if "password_file" in options else ""
+    with _opened(loaded, extensions) as store:
+        try:
+            match options.command:
+                case "user":
+                    _user(options, store, password)
+                case "role":
+                    _role(options, store)
+                case _:
+                    _key(options, store)
+        except StateConflict as conflict:
+            raise StartError(str(conflict)) from conflict
+    return 0
+
+
+def _password(options: argparse.Namespace) -> str:
+    source = options.password_file
+    if source is None and sys.stdin.isatty():
+        password = getpass.getpass(f"password of {options.name}: ")
+        if getpass.getpass("once more: ") != password:
+            raise StartError("the two passwords differ: nothing was changed")
+    elif source in {None, "-"}:
+        password = sys.stdin.readline()
+    else:
+        try:
+            password = Path(source).read_text(encoding="utf-8").partition("\n")[0]
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise StartError(f"--password-file {source} can't be read: {reason}") from error
+    password = password.strip()
+    if not password:
+        raise StartError("there is no password (right would be --password-file FILE, or a line on stdin)")
+    if len(password.encode()) > LONGEST_PASSWORD_BYTES:
+        raise StartError(f"the password is too long (right would be at most {LONGEST_PASSWORD_BYTES} bytes)")
+    return password
+
+
+@contextmanager
+def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Accounts]:
+    with configured_database(loaded) as dsn:
+        if loaded.settings.datastore.type == "postgres":
+            check_schema(dsn)
+        datastore = make_datastore(loaded.settings, extensions, dsn)
+        datastore.open()
+        try:
+            yield datastore
+        finally:
+            datastore.close()
+
+
+def _user(options: argparse.Namespace, store: Accounts, password: str) -> None:
+    match options.verb:
+        case "create":
+            check_username(options.name)
+            roles = {*options.role, *([ADMIN_SLUG] if options.admin else [])}
+            user = NewUser(
+                id=new_id(),
+                username=options.name,
+                name=options.full_name or options.name,
+                password_hash=hash_password(password),
+                roles=roles,
+            )
+            _tell(store.create_user(user))
+        case "list":
+            for account in _all(store.list_users):
+                _tell(account)
+            return
+        case "passwd":
+            store.change_user(options.name, UserChange(password_hash=hash_password(password)))
+        case "enable" | "disable":
+            _tell(store.change_user(options.name, UserChange(disabled=options.verb == "disable")))
+        case "delete":
+            store.delete_user(options.name)
+        case verb:
+            slug, account = store.get_role(options.role).slug, store.get_user(options.name)
+            roles = {*account.roles, slug} if verb == "grant" else {*account.roles} - {slug}
+            _tell(store.change_user(account.id, UserChange(roles=roles)))
+    store.write_down([Act(username=_ME, action=f"user.{options.verb}", target=options.name)])
+
+
+def _role(options: argparse.Namespace, store: Accounts) -> None:
+    match options.verb:
+        case "list":
+            for role in _all(store.list_roles):
+                sys.stdout.write(f"{role.slug}\t{role.name}\n")
+            return
+        case "create":
+            check_slug(options.role, "a role's slug")
+            role = store.create_role(new_id(), options.role, options.full_name or options.role)
+            sys.stdout.write(f"{role.slug}\t{role.name}\n")
+        case _:
+            store.delete_role(options.role)
+    store.write_down([Act(username=_ME, action=f"role.{options.verb}", target=options.role)])
+
+
+def _key(options: argparse.Namespace, store: Accounts) -> None:
+    match options.verb:
+        case "list":
+            for key in _all(store.list_keys):
+                _tell(key)
+            return
+        case "create":
+            sys.stdout.write(f"{create_key(store, new_id(), options.name, options.role).key}\n")
+        case _:
+            store.delete_key(options.name)
+    store.write_down([Act(username=_ME, action=f"key.{options.verb}", target=options.name)])
+
+
+def _all(pages: Any) -> Iterator[Any]:
+    number, total = 1, 1
+    while number <= total:
+        page = pages(page=number, size=_AT_ONCE)
+        yield from page.items
+        number, total = number + 1, page.total_pages
+
+
+def _tell(account: Account | ApiKey) -> None:
+    name = account.name if isinstance(account, ApiKey) else account.username
+    state = "disabled" if account.disabled else "enabled"
+    sys.stdout.write(f"{name}\t{state}\t{','.join(account.roles) or '-'}\n")
