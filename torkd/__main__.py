@@ -79,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, extensions: Extensions) -> int:
     extensions.load_plugins()
+    extensions.seal()
     loaded = load_settings(
         os.environ,
         cwd=Path.cwd(),

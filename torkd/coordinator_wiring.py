@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 import torkd
 from torkd.api.app import ApiDependencies, create_app
-from torkd.api.application import App
 from torkd.api.options import api_options
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.protocol import Broker
@@ -25,6 +24,7 @@ from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.postgres.pool import PoolOptions
 from torkd.datastore.protocol import Datastore
 from torkd.doctor.doctor import Doctor, DoctorOptions
+from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
 from torkd.node_identity import NodeIdentity, claim_identity
@@ -44,7 +44,7 @@ class CoordinatorParts:
     datastore: Datastore
     coordinator: Coordinator
     streams: StreamHub
-    app: App
+    app: Wsgi
     identity: NodeIdentity
 
 
@@ -89,7 +89,7 @@ def make_coordinator(
     options = _coordinator_options(settings, identity.node_id, port, broker_is_ours=broker_is_ours)
     checks = Checks({"datastore": datastore.check_health, "broker": broker.check_health, **indicators})
     meters = _make_meters(checks, datastore, broker) if is_counting else None
-    coordinator = Coordinator(datastore, broker, options, new_id=new_id, observer=meters)
+    coordinator = Coordinator(datastore, broker, options, new_id=new_id, observer=meters, told=extensions.told())
     doorbell = Doorbell(broker, datastore.versions_of)
     streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
     redact = settings.middleware.job.redact
@@ -105,9 +105,17 @@ def make_coordinator(
         figures=meters,
         version=torkd.__version__,
         options=api_options(settings),
+        middleware=tuple(extensions.web_middleware),
+        endpoints=tuple(extensions.endpoints),
+        submitted=extensions.submitted(),
+        shown=extensions.shown(),
     )
     return CoordinatorParts(
-        datastore=datastore, coordinator=coordinator, streams=streams, app=create_app(dependencies), identity=identity
+        datastore=datastore,
+        coordinator=coordinator,
+        streams=streams,
+        app=extensions.wrap(create_app(dependencies)),
+        identity=identity,
     )
 
 

@@ -54,6 +54,7 @@ def run_private(
     logging.getLogger("psycopg").propagate = False
     extensions = Extensions()
     extensions.load_plugins()
+    extensions.seal()
     loaded = load_settings(environ, cwd=Path.cwd(), home=Path.home(), known_runtimes=tuple(extensions.runtimes))
     server = start_in_free_run_directory(data_directory or loaded.settings.data.dir)
     try:

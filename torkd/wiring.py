@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from torkd.api.application import App
 from torkd.api.streams import StreamHub
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker
@@ -19,6 +18,7 @@ from torkd.closing import close_all
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator_wiring import make_coordinator
 from torkd.datastore.protocol import Datastore
+from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.node_identity import NodeIdentity
 from torkd.runtime.protocol import Runtime
@@ -42,7 +42,7 @@ class Engine:
     runtime: Runtime
     coordinator: Coordinator
     worker: Worker
-    app: App
+    app: Wsgi
     streams: StreamHub
     drain_seconds: float
     is_private: bool = False

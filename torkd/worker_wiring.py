@@ -63,6 +63,7 @@ def make_worker(
         environ=environ,
         lost_nodes=lost_nodes,
         seal=SealedBodies(make_key_ring(settings), "run"),
+        hooks=extensions.run_hooks(),
     )
     return WorkerParts(worker=worker, runtime=runtime, identity=identity)
 

@@ -5,6 +5,8 @@
     ├── ExpressionError       an expression or template is wrong, or could not be evaluated
     ├── DurationError         a text is not a duration
     ├── SettingsError         a configuration value can't be used
+    ├── Refused               something the operator registered does not allow it; the text says why
+    ├── TimedOut              what was waited for did not come in time
     ├── NotFound              no such job, task, node or queue
     ├── StateConflict         the thing exists, but its state forbids the request
     ├── IdempotencyConflict   the same idempotency key came with another body
@@ -51,6 +53,14 @@ class DurationError(TorkError, ValueError):
 
 class SettingsError(TorkError):
     """A configuration value can't be used: the message names the file, the key, the value and what is right."""
+
+
+class Refused(TorkError):
+    """Something that the operator registered refuses it: the text is for whoever asked."""
+
+
+class TimedOut(TorkError, TimeoutError):
+    """What was waited for did not come in the time given."""
 
 
 class NotFound(TorkError):

@@ -26,6 +26,9 @@ from torkd.api.errors import _STATUS as STATUSES
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
 from torkd.checks import Checks
+from torkd.endpoints import EndpointContext
+from torkd.extensions import Extensions
+from torkd.middleware import JobMiddleware, LogMiddleware, NodeMiddleware, TaskMiddleware
 from torkd.settings import settings_table
 
 DOCS = ROOT / "docs"
@@ -146,3 +149,14 @@ def test_the_page_on_architecture_names_every_folder_and_no_other() -> None:
     assert {row for row in rows if not (ROOT / row).exists()} == set()
     packages = {f"torkd/{path.name}/" for path in (ROOT / "torkd").iterdir() if (path / "__init__.py").exists()}
     assert packages <= rows
+
+
+def test_the_page_on_extensions_names_everything_that_can_be_registered_and_every_method_of_middleware() -> None:
+    page = (DOCS / "extensions.md").read_text(encoding="utf-8")
+    names = {name for name in dir(Extensions) if name.startswith("register_")}
+    for port in (JobMiddleware, TaskMiddleware, NodeMiddleware, LogMiddleware):
+        names |= {name for name in vars(port) if not name.startswith("_")}
+    assert {name for name in names if f"{name}(" not in page} == set()
+    table = page.partition("| `context.` |")[2].partition("\n\n")[0]
+    told = set(re.findall(r"`(\w+)", table))
+    assert {name for name in vars(EndpointContext) if not name.startswith("_")} <= told

@@ -22,6 +22,10 @@ EXPORTED = {
     },
     "torkd.broker.memory": {"MemoryBroker"},
     "torkd.broker.rabbitmq": {"RabbitMQBroker", "RabbitMQOptions"},
+    "torkd.middleware": {
+        "Caller", "Chain", "EndedRun", "JobMiddleware", "LogMiddleware", "NodeMiddleware", "RunEnding", "RunHooks", "Shown", "StartedRun",
+        "TaskMiddleware", "Told",
+    },
     "torkd.sealing": {"Damaged", "KeyMissing", "KeyRing", "SealedBodies", "Sealer"},
     "torkd.settings": {
         "Loaded", "Origin", "Settings", "format_size", "load_settings", "parse_size", "render_config", "settings_table",

@@ -12,6 +12,7 @@ from tork.errors import BrokerUnavailable
 from torkd.broker.memory import MemoryBroker
 from torkd.broker.messages import CoordinatorMessage, NodeOrder
 from torkd.broker.queues import HEARTBEAT, LOGS, TASK_EVENT_QUEUES
+from torkd.middleware import RunHooks
 from torkd.runtime.protocol import Runtime
 from torkd.worker import Worker, WorkerOptions
 
@@ -36,7 +37,13 @@ class UnreliableBroker(MemoryBroker):
 class WorkerUnderTest:
     """A worker that runs, and everything it said in the order of arrival."""
 
-    def __init__(self, runtime: Runtime, environ: dict[str, str] | None = None, **options: object) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        environ: dict[str, str] | None = None,
+        hooks: RunHooks | None = None,
+        **options: object,
+    ) -> None:
         self.broker = UnreliableBroker()
         self.broker.open()
         self.heard: list[CoordinatorMessage] = []
@@ -53,6 +60,7 @@ class WorkerUnderTest:
             now=lambda: datetime.now(UTC),
             new_id=lambda: f"id{next(ids)}",
             environ=environ or {},
+            hooks=hooks,
         )
         self.worker.start()
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import falcon
 
 from torkd.accounts.sign_in import SignIn
 from torkd.api import errors
@@ -13,6 +16,7 @@ from torkd.api.commands import Commands
 from torkd.api.dead_letters import DeadLettersResource
 from torkd.api.doctor import Doctor, DoctorResource
 from torkd.api.documentation import DocumentationResource
+from torkd.api.endpoints import RequestContext, add_endpoints
 from torkd.api.events import EventsResource
 from torkd.api.figures import Figures
 from torkd.api.health import HealthResource
@@ -27,7 +31,7 @@ from torkd.api.middleware.rate_limit import RateLimit
 from torkd.api.middleware.request_figures import RequestFigures
 from torkd.api.middleware.request_log import RequestLog
 from torkd.api.nodes import NodesResource
-from torkd.api.options import ApiOptions
+from torkd.api.options import GROUPS, ApiOptions
 from torkd.api.permissions import Permissions
 from torkd.api.queues import QueuesResource
 from torkd.api.roles import RolesResource
@@ -41,7 +45,9 @@ from torkd.checks import Checks
 from torkd.clock import new_id
 from torkd.datastore.account_protocol import Accounts
 from torkd.datastore.protocol import Reading
+from torkd.endpoints import Endpoint
 from torkd.hooks.redact import Redactor
+from torkd.middleware import Chain, Shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +67,12 @@ class ApiDependencies:
     redactor: Redactor = field(default_factory=Redactor)
     options: ApiOptions = field(default_factory=ApiOptions)
     middleware: tuple[object, ...] = ()
-    """Registered by users of the library: falcon middleware that every request passes first."""
+    """Registered by the operator: falcon middleware that every request passes first. So are the next three."""
+    endpoints: tuple[Endpoint, ...] = ()
+    submitted: Chain = field(default_factory=Chain)
+    """What a job passes before it is accepted."""
+    shown: Shown = field(default_factory=Shown)
+    """What documents pass on their way out."""
 
 
 def create_app(dependencies: ApiDependencies) -> App:
@@ -100,6 +111,8 @@ def create_app(dependencies: ApiDependencies) -> App:
     documentation = DocumentationResource(app, dependencies.version)
     app.add_route("/openapi.json", documentation)
     app.add_route("/docs", documentation, suffix="page")
+    if dependencies.endpoints:
+        _add_endpoints(app, dependencies)
     return app
 
 
@@ -140,16 +153,7 @@ def _bare_app(
 def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
     reading, commands, streams = dependencies.reading, dependencies.commands, dependencies.streams
     showing = _showing(dependencies)
-    submission = Submission(
-        reading,
-        showing,
-        commands,
-        streams,
-        dependencies.accounts,
-        body_limit=dependencies.options.body_limit,
-        writes_down=dependencies.options.asks_who,
-    )
-    app.add_route("/jobs", JobsResource(reading, showing, submission))
+    app.add_route("/jobs", JobsResource(reading, showing, _submission(dependencies, showing)))
     job = JobResource(reading, showing, commands, streams)
     app.add_route("/jobs/{job_id}", job)
     for path, suffix in (
@@ -180,4 +184,41 @@ def _add_accounts(app: App, dependencies: ApiDependencies, sign_in: SignIn) -> N
 
 
 def _showing(dependencies: ApiDependencies) -> Showing:
-    return Showing(dependencies.reading, dependencies.redactor)
+    return Showing(dependencies.reading, dependencies.redactor, dependencies.shown)
+
+
+def _submission(dependencies: ApiDependencies, showing: Showing) -> Submission:
+    return Submission(
+        dependencies.reading,
+        showing,
+        dependencies.commands,
+        dependencies.streams,
+        dependencies.accounts,
+        body_limit=dependencies.options.body_limit,
+        writes_down=dependencies.options.asks_who,
+        submitted=dependencies.submitted,
+    )
+
+
+def _add_endpoints(app: App, dependencies: ApiDependencies) -> None:
+    showing = _showing(dependencies)
+    submission = _submission(dependencies, showing)
+
+    def context(req: falcon.Request, fields: Mapping[str, str]) -> RequestContext:
+        return RequestContext(
+            req,
+            fields,
+            version=dependencies.version,
+            reading=dependencies.reading,
+            commands=dependencies.commands,
+            showing=showing,
+            submission=submission,
+        )
+
+    add_endpoints(
+        app,
+        dependencies.endpoints,
+        make_context=context,
+        groups=dependencies.options.groups,
+        known_groups=GROUPS,
+    )

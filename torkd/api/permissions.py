@@ -22,6 +22,8 @@ from torkd.datastore.account_protocol import Act, Viewer
 
 log = logging.getLogger(__name__)
 
+ADMINS_ONLY = "only admins may do this (ask one to give your account the role admin)"
+
 
 class Access(Enum):
     """Who may use a route."""
@@ -127,7 +129,7 @@ class Permissions:
             return
         match rule.access:
             case Access.ADMIN:
-                raise refusal(403, "only admins may do this (ask one to give your account the role admin)")
+                raise refusal(403, ADMINS_ONLY)
             case Access.SELF:
                 if params["user"] not in {"me", caller.user_id, caller.username}:
                     raise NotFound("user not found")

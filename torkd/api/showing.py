@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tork.job import JobSummary
+from tork.job import Job, JobSummary
+from tork.log import TaskLogPart
 from tork.page import Page
+from tork.task import Task, TaskSummary
 from torkd.api.media import plain
 from torkd.datastore.protocol import Reading
 from torkd.hooks.redact import Redactor
+from torkd.middleware import Shown
 
 
 class Showing:
     """Model values as documents that may be shown. Asks for secrets in one statement, however many jobs are shown."""
 
-    def __init__(self, reading: Reading, redactor: Redactor) -> None:
+    def __init__(self, reading: Reading, redactor: Redactor, shown: Shown | None = None) -> None:
+        """`shown` is what an operator registered to see, and to change, what is shown."""
         self._reading = reading
         self._redactor = redactor
+        self._shown = shown or None
 
     def of_job(self, job_id: str, value: Any) -> Any:
         """Something that belongs to one job: the job itself, a task, a page of its log."""
@@ -25,7 +30,8 @@ class Showing:
 
     def with_secrets(self, value: Any, secrets: Iterable[str]) -> Any:
         """A value whose job has these secrets."""
-        return self._redactor.redact(plain(value), secrets)
+        document = self._redactor.redact(plain(value), secrets)
+        return document if self._shown is None else through_middleware(self._shown, value, document)
 
     def page(self, page: Page[JobSummary]) -> Any:
         """A page of jobs."""
@@ -39,3 +45,21 @@ class Showing:
             self._reading.secrets_of_each([job.id for job in jobs]) if jobs else {}
         )
         return [self.with_secrets(job, secrets.get(job.id, {}).values()) for job in jobs]
+
+
+def through_middleware(shown: Shown, value: Any, document: Any) -> Any:
+    """What middleware makes of the document of a value: of the tasks in a job first, then of the job."""
+    match value:
+        case Job():
+            if shown.task and document.get("execution"):
+                document["execution"] = [shown.task.change(task) for task in document["execution"]]
+            return shown.job.change(document)
+        case JobSummary():
+            return shown.job.change(document)
+        case Task() | TaskSummary():
+            return shown.task.change(document)
+        case TaskLogPart():
+            return shown.log.change(document)
+        case Page() if shown.log and any(isinstance(item, TaskLogPart) for item in value.items):
+            document["items"] = [shown.log.change(part) for part in document["items"]]
+    return document

@@ -9,11 +9,12 @@ import falcon
 from msgspec.structs import replace
 
 from tork.account import GUEST_ID, GUEST_USERNAME, User
-from tork.definition import read_job, unsupported
+from tork.definition import read_job
 from tork.durations import parse_seconds
 from tork.errors import Unavailable
 from tork.job import JobDefinition, JobState, JobSummary
 from torkd.accounts.caller import Caller
+from torkd.api.admission import admit
 from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
 from torkd.api.errors import refusal
@@ -23,6 +24,7 @@ from torkd.api.showing import Showing
 from torkd.api.streams import StreamHub, WaitFeed
 from torkd.datastore.account_protocol import Accounts, Submitter
 from torkd.datastore.protocol import Accepted, IdempotencyKey, Reading
+from torkd.middleware import Chain
 
 LONGEST_KEY = 255
 
@@ -40,8 +42,10 @@ class Submission:
         *,
         body_limit: int,
         writes_down: bool = False,
+        submitted: Chain | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        """`submitted` is what an operator registered to see a job before it is accepted."""
         self._reading = reading
         self._showing = showing
         self._commands = commands
@@ -49,6 +53,7 @@ class Submission:
         self._accounts = accounts
         self._body_limit = body_limit
         self._writes_down = writes_down
+        self._submitted = submitted or Chain()
         self._now = now
         self._account: User | None = None
         """The guest's, as it is stored, once a job of theirs was seen."""
@@ -57,16 +62,10 @@ class Submission:
         """Accept the job in the body, and answer with it."""
         kind = format_of(req.content_type)
         body = read_body(req, self._body_limit)
-        definition = read_job(body, format=kind, schedule="refused")
-        if keys := unsupported(definition):
-            raise refusal(400, f"not supported by this version yet: {', '.join(keys)} (right would be a job without)")
-        caller = caller_of(req)
-        submitter = Submitter(
-            user_id=caller.user_id,
-            viewers=self._viewers(definition),
-            act=act_of(req, "job.submit") if self._writes_down else None,
+        definition, accepted = self.accept(
+            req, read_job(body, format=kind, schedule="refused"), _idempotency_key(req, body)
         )
-        accepted = self._commands.submit(definition, key=_idempotency_key(req, body), submitter=submitter)
+        caller = caller_of(req)
         if definition.wait is not None:
             seconds = parse_seconds(definition.wait.timeout)
             pretty = "pretty" in req.params
@@ -75,6 +74,19 @@ class Submission:
             return
         summary = self._summary(accepted, definition, caller)
         answer(req, resp, self._showing.with_secrets(summary, definition.secrets.values()))
+
+    def accept(
+        self, req: falcon.Request, definition: JobDefinition, key: IdempotencyKey | None
+    ) -> tuple[JobDefinition, Accepted]:
+        """See a definition through middleware and accept it, as the caller's: what it has become, and its job."""
+        caller = caller_of(req)
+        definition = admit(definition, caller, self._submitted)
+        submitter = Submitter(
+            user_id=caller.user_id,
+            viewers=self._viewers(definition),
+            act=act_of(req, "job.submit") if self._writes_down else None,
+        )
+        return definition, self._commands.submit(definition, key=key, submitter=submitter)
 
     def _viewers(self, definition: JobDefinition) -> tuple[str, ...] | None:
         """The ids of those whom the job's permissions name. Refused when one does not exist: nobody could tell who that will be."""

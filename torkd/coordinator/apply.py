@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import assert_never
 
 from tork.errors import DatastoreUnavailable, Unavailable
@@ -32,14 +32,20 @@ log = logging.getLogger(__name__)
 class Publisher:
     """Sends what committed batches caused. Safe to use from several threads."""
 
-    def __init__(self, datastore: Datastore, broker: Broker) -> None:
+    def __init__(
+        self, datastore: Datastore, broker: Broker, on_committed: Callable[[Handled], None] | None = None
+    ) -> None:
+        """`on_committed` is called with each batch first; it must be quick and not fail."""
         self._datastore = datastore
         self._broker = broker
+        self._on_committed = on_committed
         self._published: deque[Dispatch] = deque()
         self._lock = threading.Lock()
 
     def publish(self, handled: Handled) -> None:
         """Send everything. Never raises for a server that is away: hand-outs stay in the outbox, the rest is repeated."""
+        if self._on_committed is not None:
+            self._on_committed(handled)
         try:
             self._hand_out(handled.view)
             for node_id, orders in _orders_by_node(handled.view.orders).items():

@@ -24,6 +24,7 @@ from torkd.coordinator.handle import Handled, handle
 from torkd.coordinator.heartbeats import HeartbeatLoop
 from torkd.coordinator.logs import PARTS_IN_HAND, LogLoop
 from torkd.coordinator.loop import BatchLoop, children_due
+from torkd.coordinator.notices import Notices
 from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
@@ -31,6 +32,7 @@ from torkd.coordinator.submissions import Submissions
 from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
+from torkd.middleware import Told
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ STOP_SECONDS = 15.0
 """How long the threads may take to end: longer than any transaction."""
 DRAIN_SECONDS = 5.0
 """How long what waits in a broker of ours is handled afterwards, logs and events each."""
+NOTICE_SECONDS = 5.0
+"""How long middleware is still told of what was committed."""
 COMMAND_WAIT_SECONDS = 10.0
 """How long a person's command waits for a job that is being worked on."""
 
@@ -57,15 +61,17 @@ class Coordinator:
         new_id: Callable[[], str],
         clock: Callable[[], datetime] = utc_now,
         observer: Observer | None = None,
+        told: Told | None = None,
     ) -> None:
-        """`observer` is told what batches bring about."""
+        """`observer` is told what batches bring about; `told` is whatever the operator registered to be told of changes."""
         self._datastore = datastore
         self._broker = broker
         self._options = options
         self._new_id = new_id
         self._clock = clock
         self._observer = observer
-        self._publisher = Publisher(datastore, broker)
+        self._notices = Notices(datastore, told) if told else None
+        self._publisher = Publisher(datastore, broker, self._notices.committed if self._notices else None)
         self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
         self._loops: list[BatchLoop] = []
         self._due: DueLoop | None = None
@@ -83,6 +89,8 @@ class Coordinator:
         """
         if self._options.broker_is_ours:
             self._datastore.end_leases()
+        if self._notices is not None:
+            self._notices.start()
         if taken_up:
             self._take_up(taken_up)
         check_epoch(self._datastore, self._broker, self._new_id, starting=self._options.broker_is_ours)
@@ -104,7 +112,13 @@ class Coordinator:
             )
             for reader in readers[1:]
         ]
-        self._heartbeats = HeartbeatLoop(self._datastore, self._broker, lease=self._options.lease, add_events=self._add)
+        self._heartbeats = HeartbeatLoop(
+            self._datastore,
+            self._broker,
+            lease=self._options.lease,
+            add_events=self._add,
+            on_seen=self._notices.seen if self._notices else None,
+        )
         self._logs = LogLoop(self._datastore, self._broker, readers[0], self._observer)
         for name, run in [
             *((f"batches-{number}", loop.run) for number, loop in enumerate(self._loops)),
@@ -143,6 +157,8 @@ class Coordinator:
         for reader in (self._heartbeats, *self._loops, self._logs):
             if reader is not None:
                 reader.close()
+        if self._notices is not None:
+            self._notices.close(NOTICE_SECONDS)
         self._threads, self._loops = [], []
         self._due = self._heartbeats = self._logs = None
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from tork.errors import BadData, BrokerUnavailable, TorkError
+from tork.node import Node
 from torkd.broker.messages import ForgetNodes, Heartbeat, RunClaimed
 from torkd.broker.protocol import Broker, EventConsumer
 from torkd.broker.queues import HEARTBEAT
@@ -40,11 +41,14 @@ class HeartbeatLoop:
         *,
         lease: float,
         add_events: Callable[[Iterable[EngineEvent]], None],
+        on_seen: Callable[[Iterable[Node]], None] | None = None,
     ) -> None:
+        """`on_seen` is told of every node whose heartbeat was recorded; it must be quick and not fail."""
         self._datastore = datastore
         self._broker = broker
         self._lease = lease
         self._add_events = add_events
+        self._on_seen = on_seen
         self._lock = threading.Lock()
         """Guards the consumer: it is closed by whoever stops this loop."""
         self._consumer: EventConsumer | None = None
@@ -104,6 +108,9 @@ class HeartbeatLoop:
             self._datastore.record_heartbeats(latest, gap_seconds=self._lease / 2, drained=drained)
         except BadData as error:
             log.error("heartbeats that the database refuses are left out: %s", error)
+        else:
+            if self._on_seen is not None:
+                self._on_seen(heartbeat.node for heartbeat in latest)
         consumer.ack(deliveries)
         for heartbeat in latest:
             self._add_events(events_of(heartbeat))

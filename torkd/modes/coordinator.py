@@ -9,7 +9,6 @@ import logging
 import sys
 from dataclasses import dataclass
 
-from torkd.api.application import App
 from torkd.api.listener import coordinator_place
 from torkd.broker.protocol import Broker
 from torkd.broker_wiring import check_shared_broker, make_broker
@@ -18,6 +17,7 @@ from torkd.coordinator.coordinator import STOP_SECONDS
 from torkd.coordinator_wiring import CoordinatorParts, make_coordinator, with_api_key
 from torkd.database import DSN_KEY, bring_up_to_date
 from torkd.datastore.postgres.migrations import check_dsn
+from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.metrics.sharing import shared_figures
 from torkd.serving import Mode, open_door, serve_mode
@@ -39,7 +39,7 @@ class CoordinatorDaemon:
     starter: Starter
 
     @property
-    def app(self) -> App:
+    def app(self) -> Wsgi:
         """The API."""
         return self.parts.app
 

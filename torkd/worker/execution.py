@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from tork.task import TaskDefinition
 from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
 from torkd.broker.protocol import Broker, TaskDelivery
 from torkd.hooks.host_env import HostVariable, with_host_variables
+from torkd.middleware import RunHooks
 from torkd.runtime.protocol import Runtime, TaskRun
 from torkd.runtime.stopping import StopReason
 from torkd.runtime.time_limit import timeout_seconds
@@ -33,6 +34,7 @@ from torkd.worker.options import WorkerOptions
 from torkd.worker.progress import ProgressReport
 from torkd.worker.replay import replay_log
 from torkd.worker.report import Reporter
+from torkd.worker.run_hooks import after_run, before_run
 from torkd.worker.running import Run, Runs
 
 _SHUTDOWN = (StopReason.DRAINED, StopReason.LEFT)
@@ -70,6 +72,8 @@ class Executor:
     environ: Mapping[str, str]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+    hooks: RunHooks = field(default_factory=RunHooks)
+    """What the operator registered."""
 
     def execute(self, delivery: TaskDelivery) -> None:
         """See the task through to its end, whatever that is."""
@@ -138,6 +142,8 @@ class Executor:
             raise RuntimeFailure("task id is required")
         definition = with_default_limits(message.definition, self.options)
         definition = with_host_variables(definition, self.host_variables, self.environ)
+        if self.hooks.before_run and not run.resumed:
+            definition = before_run(self.hooks, definition, run, self.options.node_id)
         seconds = timeout_seconds(definition.timeout)
         timer = None
         if seconds is not None:
@@ -161,7 +167,7 @@ class Executor:
             log=log,
             report_progress=ProgressReport(self.broker, message, run.run_id, lambda: self.claims.hurry(run.run_id)),
             stop=run.stop,
-            keep=lambda: self._keep(run, log),
+            keep=lambda: self._keep(run, log, definition),
             settle=lambda outcome: self._settle(run, log, outcome),
             resumed=run.resumed,
             labels={
@@ -173,10 +179,12 @@ class Executor:
             },
         )
 
-    def _keep(self, run: Run, log: RunLog) -> Path:
+    def _keep(self, run: Run, log: RunLog, definition: TaskDefinition) -> Path:
         kept = run.kept
         if kept is None:
-            kept = self.kept.keep(run.run_id, run.started_at, run.message)
+            # A successor goes on with what middleware has made of the task, without asking it again.
+            message = replace(run.message, definition=definition) if self.hooks.before_run else run.message
+            kept = self.kept.keep(run.run_id, run.started_at, message)
             if not run.keep(kept):
                 self._forget(kept)
                 run.stop.wait()  # the shutdown is about to set it
@@ -202,6 +210,8 @@ class Executor:
     def _end(self, run: Run, log: RunLog, ending: _Ending) -> bool:
         """Whether all is told that has to be. If not, the message stays in hand and will come again."""
         run.has_ended = True
+        if self.hooks.after_run and run.has_started and ending is not _LEFT:
+            self._tell_middleware(run, ending.outcome, ending.result, ending.error)
         if ending is _LEFT:
             self.claims.hurry(run.run_id)
             self._publish_rest(log.leave())
@@ -220,6 +230,9 @@ class Executor:
         self._clear(run.kept)
         return is_sent
 
+    def _tell_middleware(self, run: Run, outcome: RunOutcome | None, result: str, error: str) -> None:
+        after_run(self.hooks, run, self.options.node_id, outcome, result=result, error=error)
+
     def _clear(self, kept: KeptRun) -> None:
         """What a report needs stays until the report is acknowledged."""
         if kept.is_lasting:
@@ -234,6 +247,8 @@ class Executor:
 
     def _tell(self, run: Run, log: RunLog, outcome: RunEnded) -> None:
         """Report how a run ended that a predecessor saw end."""
+        if self.hooks.after_run:
+            self._tell_middleware(run, outcome.outcome, outcome.result, outcome.error)
         parts = log.finish()
         if run.stop.reason is StopReason.CANCELLED:
             self._forget(run.kept)
@@ -279,6 +294,7 @@ class Executor:
             stop=run.stop,
             now=self.now,
             max_bytes=self.options.logs_max_bytes,
+            printed=self.hooks.printed,
         )
 
 
@@ -292,7 +308,7 @@ def _completed(result: str) -> _Ending:
 
 
 def _failed(run: Run, log: RunLog, error: RuntimeFailure) -> _Ending:
-    text = _storable(log.masker.mask(str(error)))
+    text = _storable(log.hide(str(error)))
     if isinstance(error, RunLeft) and run.stop.reason is StopReason.LEFT:
         return _LEFT
     if isinstance(error, TaskStopped) and run.stop.reason in _SHUTDOWN:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from tork.errors import BrokerUnavailable
 from torkd.broker.messages import LogPrinted, RunTask
+from torkd.middleware import Chain
 from torkd.runtime.stopping import StopReason, StopSignal
 from torkd.worker.flushing import LogFlusher
 from torkd.worker.masking import Masker
@@ -44,6 +45,7 @@ class RunLog:
         "_on_spool_failure",
         "_own",
         "_positions",
+        "_printed",
         "_publish",
         "_publishing",
         "_ready",
@@ -70,7 +72,10 @@ class RunLog:
         stop: StopSignal,
         now: Callable[[], datetime],
         max_bytes: int,
+        printed: Chain | None = None,
     ) -> None:
+        """`printed` is what an operator registered to see, and to change, what is printed."""
+        self._printed = printed or None
         self.masker = Masker(message.mask)
         self.part_count = 0
         """How many parts were made; the last one's number."""
@@ -140,6 +145,11 @@ class RunLog:
     def is_left(self) -> bool:
         """Whether a successor goes on with the named streams."""
         return self._stop.reason is StopReason.LEFT and self._spool is not None
+
+    def hide(self, text: str) -> str:
+        """A text that may quote the log, without what the log does not show."""
+        masked = self.masker.mask(text)
+        return self._printed.change(masked) if masked and self._printed is not None else masked
 
     def close(self) -> None:
         """Every stream has ended; unfinished lines are sent."""
@@ -237,6 +247,8 @@ class RunLog:
         with self._state:
             text, self._texts = "".join(self._texts), []
             mark = self._mark() if text and self._spool is not None else None
+        if text and self._printed is not None:
+            text = self._printed.change(text)
         parts: list[LogPrinted] = []
         for start in range(0, len(text), PART_LENGTH):
             self.part_count += 1

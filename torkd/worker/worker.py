@@ -14,6 +14,7 @@ from tork.node import Node
 from torkd.broker.messages import RunClaimed
 from torkd.broker.protocol import Broker
 from torkd.hooks.host_env import parse_host_variables
+from torkd.middleware import RunHooks
 from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.stopping import StopReason
@@ -54,8 +55,11 @@ class Worker:
         environ: Mapping[str, str] = os.environ,
         lost_nodes: LostNodes | None = None,
         seal: SealedBodies | None = None,
+        hooks: RunHooks | None = None,
     ) -> None:
-        """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host; `seal` closes what is kept of runs."""
+        """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host; `seal` closes what is kept of runs;
+        `hooks` are what the operator registered.
+        """
         lost_nodes = lost_nodes or LostNodes(options.lease_seconds)
         self._broker = broker
         self._options = options
@@ -96,6 +100,7 @@ class Worker:
             environ=environ,
             now=now,
             new_id=new_id,
+            hooks=hooks or RunHooks(),
         )
         self._lock = threading.Lock()
         """Guards the slots and whether more may be made."""

@@ -15,6 +15,7 @@ from tork.task import Mount
 from torkd import extensions
 from torkd.broker.memory import MemoryBroker
 from torkd.extensions import Extensions
+from torkd.middleware import JobMiddleware, LogMiddleware, NodeMiddleware, TaskMiddleware
 from torkd.runtime.fake import FakeRuntime
 from torkd.runtime.protocol import TaskRun
 
@@ -97,3 +98,52 @@ def test_a_plugin_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, target: s
     offer(monkeypatch, target)
     with pytest.raises(StartError, match=rf"the plugin 'p' \({target}\) failed to register: .*{reason}"):
         Extensions().load_plugins()
+
+
+REGISTRATIONS: dict[str, tuple[Any, ...]] = {
+    "register_runtime": ("x", lambda _: FakeRuntime()),
+    "register_broker": ("x", lambda _: MemoryBroker()),
+    "register_datastore": ("x", lambda _: None),
+    "register_mounter": ("docker", "nfs", NoMounter),
+    "register_endpoint": ("GET", "/x", print),
+    "register_web_middleware": (lambda app: app,),
+    "register_job_middleware": (type("J", (JobMiddleware,), {"changed": print})(),),
+    "register_task_middleware": (type("T", (TaskMiddleware,), {"changed": print})(),),
+    "register_node_middleware": (type("N", (NodeMiddleware,), {"seen": print})(),),
+    "register_log_middleware": (type("L", (LogMiddleware,), {"printed": print})(),),
+}
+
+
+def test_every_registration_is_tried_here() -> None:
+    assert {name for name in dir(Extensions) if name.startswith("register_")} == set(REGISTRATIONS)
+
+
+@pytest.mark.parametrize("name", REGISTRATIONS)
+def test_nothing_is_registered_once_the_engine_starts(name: str) -> None:
+    known = Extensions()
+    getattr(known, name)(*REGISTRATIONS[name])
+    known.seal()
+    with pytest.raises(StartError, match=rf"^{name} was called after the engine was started"):
+        getattr(known, name)(*REGISTRATIONS[name])
+
+
+@pytest.mark.parametrize("kind", ["job", "task", "node", "log"])
+def test_middleware_without_a_method_of_its_kind_is_refused(kind: str) -> None:
+    class Misspelt:
+        def printet(self, text: str) -> str:
+            return text
+
+    with pytest.raises(StartError, match=rf"Misspelt can't be registered as {kind} middleware: it has none of "):
+        getattr(Extensions(), f"register_{kind}_middleware")(Misspelt())
+
+
+def test_an_object_that_is_no_web_middleware_is_refused() -> None:
+    with pytest.raises(StartError, match=r"^object can't be registered as web middleware: right would be"):
+        Extensions().register_web_middleware(object())
+
+
+def test_without_anything_registered_nothing_is_called() -> None:
+    known = Extensions()
+    hooks = known.run_hooks()
+    called = (known.told(), known.shown(), known.submitted(), hooks.before_run, hooks.after_run, hooks.printed)
+    assert not any(called)

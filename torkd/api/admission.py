@@ -1,0 +1,38 @@
+"""From what somebody submits to a definition that may be accepted: read, checked, seen by middleware and checked again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tork import wire
+from tork.definition import read_job, unsupported, validate_job
+from tork.errors import DefinitionError
+from tork.job import JobDefinition
+from torkd.endpoints import AnyJob
+from torkd.middleware import Caller, Chain
+
+
+def definition_of(job: AnyJob) -> JobDefinition:
+    """A job to be run at once, checked. Raises `DefinitionError`."""
+    if isinstance(job, JobDefinition | Mapping):
+        return read_job(wire.encode(job), format="json", schedule="refused")
+    return read_job(job, format="yaml", schedule="refused")
+
+
+def admit(definition: JobDefinition, caller: Caller, submitted: Chain) -> JobDefinition:
+    """What middleware makes of a definition that is right. Raises `Refused`, and `DefinitionError` for what is not supported."""
+    if submitted:
+        definition = _changed(definition, caller, submitted)
+    if keys := unsupported(definition):
+        raise DefinitionError([f"not supported by this version yet: {', '.join(keys)} (right would be a job without)"])
+    return definition
+
+
+def _changed(definition: JobDefinition, caller: Caller, submitted: Chain) -> JobDefinition:
+    changed = submitted.change(definition, caller, may_refuse=True)
+    problems = [f"{problem} (after middleware has changed the job)" for problem in validate_job(changed)]
+    if (changed.schedule is None) != (definition.schedule is None):
+        problems.append("schedule: middleware can't add or take away a schedule")
+    if problems:
+        raise DefinitionError(problems)
+    return changed

@@ -1,0 +1,189 @@
+"""Tells what operators registered of committed changes and recorded heartbeats, from a thread of its own.
+
+Best effort, on purpose: whoever committed never waits. When the queue is full, what comes is dropped; how much, the log says.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec.structs import replace
+
+from tork.errors import Unavailable
+from tork.job import JobState, JobSummary
+from tork.node import Node
+from tork.task import TaskSummary
+from torkd.coordinator.handle import Handled
+from torkd.datastore.protocol import Datastore
+from torkd.engine.rows import JobRow, TaskRow
+from torkd.middleware import Told
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 10_000
+AT_ONCE = 200
+DROPS_TOLD_SECONDS = 60.0
+
+Notice = JobRow | TaskRow | Node | str
+"""A text is the id of a job that was cancelled along with others, whose row nobody had in hand."""
+
+
+class Notices:
+    """A queue and its thread. `committed` and `seen` may be called from any thread, started or not."""
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        told: Told,
+        *,
+        most_waiting: int = MOST_WAITING,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._datastore = datastore
+        self._told = told
+        self._most_waiting = most_waiting
+        self._clock = clock
+        self._work = threading.Condition()
+        self._waiting: deque[Notice] = deque()
+        self._dropped = 0
+        self._drops_told_at: float | None = None
+        self._closing = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="notices", daemon=True)
+            self._thread.start()
+
+    def close(self, seconds: float) -> None:
+        """Tell of what waits, for so long, and end."""
+        with self._work:
+            self._closing = True
+            self._work.notify()
+        if self._thread is not None:
+            self._thread.join(timeout=seconds)
+
+    def committed(self, handled: Handled) -> None:
+        """A batch was committed."""
+        view, notices = handled.view, list[Notice]()
+        if self._told.job:
+            notices += [view.jobs[job_id] for job_id in _changed(view.new_jobs, view.job_moves)]
+            notices += [job_id for job_id in handled.versions if job_id not in view.jobs]
+        if self._told.task:
+            notices += [view.tasks[task_id] for task_id in _changed(view.new_tasks, view.task_moves)]
+        self._add(notices)
+
+    def seen(self, nodes: Iterable[Node]) -> None:
+        """Heartbeats of these nodes were recorded."""
+        if self._told.node:
+            self._add(list(nodes))
+
+    def _add(self, notices: Sequence[Notice]) -> None:
+        if not notices:
+            return
+        with self._work:
+            room = self._most_waiting - len(self._waiting)
+            self._waiting.extend(notices[:room] if room < len(notices) else notices)
+            self._dropped += max(len(notices) - room, 0)
+            self._work.notify()
+
+    def _serve(self) -> None:
+        while True:
+            with self._work:
+                self._work.wait_for(lambda: self._waiting or self._closing)
+                if not self._waiting:
+                    return
+                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
+            try:
+                self._tell(taken)
+            except Exception:
+                log.exception("middleware could not be told of %s changes", len(taken))
+            self._tell_of_drops()
+
+    def _tell(self, notices: Sequence[Notice]) -> None:
+        summaries = self._summaries({n if isinstance(n, str) else n.id for n in notices if isinstance(n, JobRow | str)})
+        for notice in notices:
+            match notice:
+                case JobRow() if summary := summaries.get(notice.id):
+                    self._told.job.tell(as_committed(summary, notice))
+                case str() if summary := summaries.get(notice):
+                    self._told.job.tell(replace(summary, state=JobState.CANCELLED))
+                case TaskRow():
+                    self._told.task.tell(summary_of(notice))
+                case Node():
+                    self._told.node.tell(notice)
+                case _:
+                    pass  # a job that is gone already
+
+    def _summaries(self, job_ids: set[str]) -> dict[str, JobSummary]:
+        if not job_ids:
+            return {}
+        try:
+            return {summary.id: summary for summary in self._datastore.changed_jobs(job_ids)}
+        except Unavailable as error:
+            log.warning("%s; middleware is not told of the changes of %s jobs", error, len(job_ids))
+            return {}
+
+    def _tell_of_drops(self) -> None:
+        now = self._clock()
+        with self._work:
+            recently = self._drops_told_at is not None and now - self._drops_told_at < DROPS_TOLD_SECONDS
+            if not self._dropped or recently:
+                return
+            dropped, self._dropped = self._dropped, 0
+            self._drops_told_at = now
+        log.warning("middleware is too slow: it was not told of %s changes", dropped)
+
+
+def _changed(
+    new: Iterable[str], moves: Iterable[tuple[JobRow, JobRow]] | Iterable[tuple[TaskRow, TaskRow]]
+) -> list[str]:
+    """The ids of those that are new or whose state has changed, each once."""
+    moved = (after.id for before, after in moves if before.state is not after.state)
+    return list(dict.fromkeys((*new, *moved)))
+
+
+def as_committed(summary: JobSummary, row: JobRow) -> JobSummary:
+    """The job with the state of one commit, though it may have gone on since it was read."""
+    return replace(
+        summary,
+        state=row.state,
+        position=row.position,
+        progress=row.progress,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        failed_at=row.failed_at,
+        error=summary.error if row.error is None else row.error,
+        result=summary.result if row.result is None else row.result,
+    )
+
+
+def summary_of(task: TaskRow) -> TaskSummary:
+    """What was at hand of a task when it was committed."""
+    spec = task.spec
+    return TaskSummary(
+        id=task.id,
+        job_id=task.job_id,
+        parent_id=task.parent_id or "",
+        position=task.position,
+        progress=task.progress,
+        name=task.name,
+        description=spec.description if spec else "",
+        tags=spec.tags if spec else [],
+        state=task.state,
+        created_at=task.created_at,
+        scheduled_at=task.scheduled_at,
+        started_at=task.started_at,
+        completed_at=task.completed_at,
+        failed_at=task.failed_at,
+        error=task.error or "",
+        result=task.result or "",
+        var=task.var,
+        node_id=task.node_id or "",
+        attempts=task.attempts,
+    )
