@@ -72,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--fix", action="store_true", help="repair what can be repaired")
     doctor.add_argument("--dry-run", action="store_true", help="only say what --fix would do")
     add_account_commands(commands)
+    rekey = commands.add_parser(
+        "rekey",
+        help="seal what the database holds with datastore.encryption.key instead of older keys; daemons may be at work",
+        description="Seal what the database holds with datastore.encryption.key instead of older keys or none.",
+    )
+    rekey.add_argument("--dry-run", action="store_true", help="only count what is to be done")
+    rekey.add_argument("--clear", action="store_true", help="store everything in clear instead: the end of encryption")
     commands.add_parser("health", help="exit 0 when the daemon at client.endpoint is UP, 1 otherwise")
     commands.add_parser("config", help="print the configuration in force, and where each value comes from")
     return parser
@@ -104,6 +111,10 @@ def _run(options: argparse.Namespace, extensions: Extensions) -> int:
             from torkd.accounts_command import accounts
 
             return accounts(options, loaded, extensions)
+        case "rekey":
+            from torkd.rekey_command import rekey
+
+            return rekey(loaded, dry_run=options.dry_run, clear=options.clear)
         case "migration":
             return _migrate(loaded)
         case _:

@@ -137,6 +137,11 @@ def make_datastore(settings: Settings, extensions: Extensions, dsn: str) -> Data
     make = extensions.datastores.get(settings.datastore.type)
     if make is not None:
         return make(settings.custom.get(f"datastore.{settings.datastore.type}", {}))
+    return postgres_datastore(settings, dsn)
+
+
+def postgres_datastore(settings: Settings, dsn: str) -> PostgresDatastore:
+    """The one of PostgreSQL."""
     postgres = settings.datastore.postgres
     return PostgresDatastore(
         PoolOptions(

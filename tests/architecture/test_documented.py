@@ -133,7 +133,7 @@ def test_every_exit_code_is_in_the_docs() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["run standalone", "doctor", "health", "config", "migration", "user", "role", "key"]
+    "command", ["run standalone", "doctor", "rekey", "health", "config", "migration", "user", "role", "key"]
 )
 def test_a_command_of_the_daemon_is_in_the_docs(command: str) -> None:
     assert f"torkd {command}" in TORKD

@@ -324,6 +324,10 @@ class Examined:
     """Those with tasks that wait for a run."""
     served_queues: frozenset[str] = frozenset()
     """Where tasks of a worker come from that is alive."""
+    older_keys: int = 0
+    """How many keys are known that only open what they have sealed."""
+    is_rekeyed: bool = False
+    """Whether everything stored was found to need none of them."""
 
 
 class Examining(Protocol):

@@ -17,8 +17,8 @@ from torkd.broker.queues import COMPLETED, DEAD, ERROR, STARTED
 from torkd.datastore.protocol import Examined, HandedOut
 
 JOBS, TASKS, LEASES, RETRIES = "jobs", "tasks", "leases", "retries"
-OUTBOX, HAND_OUTS, DEAD_LETTERS, CONSUMERS, COORDINATORS, NODES = (
-    "outbox", "hand-outs", "dead letters", "consumers", "coordinators", "nodes"
+OUTBOX, HAND_OUTS, DEAD_LETTERS, CONSUMERS, COORDINATORS, NODES, ENCRYPTION = (
+    "outbox", "hand-outs", "dead letters", "consumers", "coordinators", "nodes", "encryption"
 )  # fmt: skip
 _REPORTS = frozenset({STARTED, COMPLETED, ERROR})
 
@@ -44,6 +44,8 @@ def diagnose(facts: Facts) -> Diagnosis:
         _retries(facts.examined),
         _outbox(facts.examined),
     ]
+    if facts.examined.older_keys:
+        checks.append(_encryption(facts.examined))
     if facts.queues is not None:
         checks += [
             _hand_outs(facts.examined, facts.queues),
@@ -169,6 +171,13 @@ def _outbox(examined: Examined) -> Check:
         advice="start a coordinator, look whether it reaches the broker, or torkd doctor --fix",
         repair="hand them out",
     )
+
+
+def _encryption(examined: Examined) -> Check:
+    """No fault: a key may be on its way in. It says when older ones can go."""
+    if examined.is_rekeyed:
+        return _good(ENCRYPTION, "nothing stored needs an older key: they can go once no message of before waits")
+    return _good(ENCRYPTION, "what is stored may need an older key: torkd rekey seals it with that of now")
 
 
 def _hand_outs(examined: Examined, queues: Sequence[Queue]) -> Check:

@@ -59,6 +59,11 @@ class KeyRing:
         """Of the key that seals; empty without one."""
         return self._sealing.hex() if self._sealing else ""
 
+    @property
+    def older_count(self) -> int:
+        """How many keys only open."""
+        return len(self._keys) - self.is_sealing
+
     def raise_if_missing(self, key_id: str) -> None:
         """Raises `KeyMissing` unless what was sealed with that key can be opened. An empty id is that of no key."""
         if key_id and bytes.fromhex(key_id) not in self._keys:

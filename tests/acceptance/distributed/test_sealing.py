@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,14 @@ def test_a_coordinator_that_lacks_the_key_is_down_and_harms_nobody(cluster: Clus
     assert having.call("GET", "/queues/dead")["items"] == []
 
 
+def rekey(daemon: Daemon, *options: str) -> str:
+    """`torkd rekey` with the settings of a daemon that is at work; what it says."""
+    command = [sys.executable, "-m", "torkd", "rekey", *options]
+    done = subprocess.run(command, env=daemon.environment, capture_output=True, text=True, check=False, cwd=daemon.base)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_a_running_cluster_gets_a_key_and_then_another(make_cluster: MakeCluster, tmp_path: Path) -> None:
     """First every process learns to open with the new key, then the processes begin to seal with it; a job goes on meanwhile."""
     cluster = make_cluster({})
@@ -202,9 +211,16 @@ def test_a_running_cluster_gets_a_key_and_then_another(make_cluster: MakeCluster
         assert coordinator.call("GET", "/health")["status"] == "UP"
         for daemon in (worker, coordinator):
             daemon.stop()
-    gate.open()
     last = {KEY_SETTING: NEW_KEY, OLDER_SETTING: KEY}
-    coordinator, _ = cluster.start_coordinator(settings=last), cluster.start_worker(settings=last)
+    daemons = cluster.start_coordinator(settings=last), cluster.start_worker(settings={**last, **quick})
+    assert rekey(daemons[0], "--dry-run").count(" 0 rows to do") < 6
+    assert "Keep older keys" in rekey(daemons[0])
+    assert rekey(daemons[0], "--dry-run").count(" 0 rows to do") == rekey(daemons[0], "--dry-run").count("rows")
+    for daemon in reversed(daemons):
+        daemon.stop()
+    gate.open()
+    only = {KEY_SETTING: NEW_KEY}
+    coordinator, _ = cluster.start_coordinator(settings=only), cluster.start_worker(settings=only)
     assert coordinator.wait(job_id, within=60)["result"] == TWO_TASKS_RESULT
 
 

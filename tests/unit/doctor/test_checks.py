@@ -41,6 +41,15 @@ def test_nothing_wrong_is_a_line_a_check_and_all_well() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("is_rekeyed", "said"), [(False, "torkd rekey"), (True, "they can go")])
+def test_of_older_keys_it_is_said_whether_they_are_needed(said: str, *, is_rekeyed: bool) -> None:
+    (check,) = (
+        check for check in diagnose(facts(older_keys=1, is_rekeyed=is_rekeyed)).checks if check.name == "encryption"
+    )
+    assert check.ok
+    assert said in check.message
+
+
 def test_without_a_broker_to_ask_its_checks_are_left_out() -> None:
     assert {check.name for check in diagnose(facts(None)).checks} & {"hand-outs", "consumers", "dead letters"} == set()
 

@@ -11,6 +11,7 @@ from torkd.datastore.postgres.batch import PostgresBatch
 from torkd.datastore.postgres.migrations import migrate
 from torkd.datastore.postgres.pool import PoolOptions, engine_pool, reading_pool
 from torkd.datastore.postgres.reading import PostgresReading
+from torkd.datastore.postgres.rekeying import Rekeying, Tell
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.postgres.upkeep import PostgresUpkeep
@@ -75,6 +76,10 @@ class PostgresDatastore(PostgresReading, PostgresUpkeep):
             self._columns.keys.raise_if_missing(row[0] if row else "")
         except KeyMissing as error:
             raise DatastoreUnavailable(f"the database holds values {error}") from error
+
+    def rekeying(self, *, clear: bool = False, tell: Tell = lambda *_: None) -> Rekeying:
+        """Sealing anew what is stored; `tell` hears how far it is."""
+        return Rekeying(self._engine, self._columns, clear=clear, tell=tell)
 
     def migrate(self) -> list[str]:
         """Create or upgrade the schema."""

@@ -28,6 +28,7 @@ class Examination(Querying):
                     "old_outbox", "waiting_hand_outs", "served_queues",
                 )
             }  # fmt: skip
+        keys = self._columns.keys
         return Examined(
             now=now["now"],
             is_busy=now["is_busy"],
@@ -47,6 +48,8 @@ class Examination(Querying):
             waiting=[HandedOut(**row) for row in found["waiting_hand_outs"] if row["count"]],
             queues=frozenset(row["queue"] for row in found["waiting_hand_outs"]),
             served_queues=frozenset(row["queue"] for row in found["served_queues"]),
+            older_keys=keys.older_count,
+            is_rekeyed=keys.key_id == now["sealed_with"] == now["rekeyed_with"],
         )
 
 

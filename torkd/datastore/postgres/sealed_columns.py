@@ -75,6 +75,10 @@ class SealedColumns:
         except (Damaged, ValueError) as error:
             raise BadData(f"a stored value of job {job_id} can't be opened: {error}") from error
 
+    def seal(self, job_id: str, text: str) -> str:
+        """One value as it is stored. There must be a key to seal with."""
+        return self._seal(text.encode(), job_id.encode())
+
     def open_row(self, row: dict[str, Any], job_id: str) -> dict[str, Any]:
         """The row with its columns opened, in place; a column of several values is an object."""
         for column, value in row.items():
@@ -97,8 +101,11 @@ class SealedColumns:
             if value is None or value == "":
                 continue
             data = value.encode() if isinstance(value, str) else wire.encode(value)
-            values[column] = MARK + b64encode(self._sealer.seal(data, about)).decode()
+            values[column] = self._seal(data, about)
         return values
+
+    def _seal(self, data: bytes, about: bytes) -> str:
+        return MARK + b64encode(self._sealer.seal(data, about)).decode()
 
 
 def _escaped(row: Any) -> dict[str, Any]:

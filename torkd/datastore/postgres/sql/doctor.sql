@@ -3,7 +3,7 @@
 -- name: moment
 -- The clock that leases are judged by, whether anything is to be done, and since when and until when heartbeats were read.
 SELECT now() AS now, EXISTS (SELECT FROM jobs WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING')) AS is_busy,
-       heartbeats_since, heartbeats_until
+       heartbeats_since, heartbeats_until, sealed_with, rekeyed_with
 FROM engine;
 
 -- name: down_nodes

@@ -246,6 +246,7 @@ CREATE TABLE engine (
     heartbeats_since timestamptz,              -- heartbeats have been drained without a gap since then
     heartbeats_until timestamptz,              -- and until then
     secret     bytea NOT NULL,                 -- keys the digests of idempotent requests
-    sealed_with text NOT NULL DEFAULT ''       -- id of the key that seals values now; empty: they are in clear
+    sealed_with text NOT NULL DEFAULT '',      -- id of the key that seals values now; empty: they are in clear
+    rekeyed_with text NOT NULL DEFAULT ''      -- id of the key that all values were found to be sealed with
 );
 INSERT INTO engine (secret) VALUES (sha256((random()::text || clock_timestamp()::text || gen_random_uuid()::text)::bytea));
