@@ -31,6 +31,10 @@ EXPORTED = {
         "Loaded", "Origin", "Settings", "format_size", "load_settings", "parse_size", "render_config", "settings_table",
         "split_address",
     },
+    "torkd.testing": {
+        "BrokerContract", "DeadLetterContract", "EventQueueContract", "MounterContract", "OrderContract", "RecordedLog",
+        "RecordedRun", "RuntimeContract", "ScriptWords", "TaskQueueContract", "wait_until",
+    },
     "torkd.worker": {"Worker", "WorkerOptions"},
 }  # fmt: skip
 PACKAGE_NAMES = sorted(

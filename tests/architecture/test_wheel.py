@@ -50,9 +50,13 @@ def test_its_metadata_names_the_scripts_the_licence_and_the_extra(wheel: zipfile
     assert "torkd = torkd.__main__:main" in text
     [metadata] = [name for name in wheel.namelist() if name.endswith("METADATA")]
     lines = wheel.read(metadata).decode().splitlines()
-    assert {"Name: torkd", "License-Expression: MIT", "Requires-Python: >=3.11", "Provides-Extra: embedded"} <= set(
-        lines
-    )
+    assert {
+        "Name: torkd",
+        "License-Expression: MIT",
+        "Requires-Python: >=3.11",
+        "Provides-Extra: embedded",
+        "Provides-Extra: testing",
+    } <= set(lines)
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
 
 

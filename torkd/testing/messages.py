@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from tork.node import Node, NodeStatus
 from tork.task import TaskDefinition
+from tork.version import VERSION
 from torkd.broker.messages import (
     Heartbeat,
     LogPrinted,
@@ -92,6 +93,6 @@ def a_heartbeat() -> Heartbeat:
         last_heartbeat_at=A_TIME,
         status=NodeStatus.UP,
         task_count=0,
-        version="0.1.0",
+        version=VERSION,
     )
     return Heartbeat(node=node, lease_id="l1")

@@ -19,13 +19,16 @@ def memory_broker() -> Iterator[Broker]:
     broker.close()
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("memory_broker", id="memory"),
-        pytest.param("rabbitmq_broker", id="rabbitmq", marks=pytest.mark.rabbitmq),
-    ]
-)
-def broker(request: pytest.FixtureRequest) -> Broker:
-    """An open and empty broker."""
-    made: Broker = request.getfixturevalue(request.param)
-    return made
+class OurBrokers:
+    """Makes each of them, for a suite."""
+
+    @pytest.fixture(
+        params=[
+            pytest.param("memory_broker", id="memory"),
+            pytest.param("rabbitmq_broker", id="rabbitmq", marks=pytest.mark.rabbitmq),
+        ]
+    )
+    def broker(self, request: pytest.FixtureRequest) -> Broker:
+        """An open and empty broker."""
+        made: Broker = request.getfixturevalue(request.param)
+        return made

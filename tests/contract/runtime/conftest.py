@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,33 +13,10 @@ from tests.support.engines import ContainerEngine
 from torkd.runtime.fake import FakeRuntime
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.shell import ShellOptions, ShellRuntime
+from torkd.testing import ScriptWords
 
 
-class ShellWords:
-    """How a script says things in sh."""
-
-    def prints(self, text: str) -> str:
-        """A line in the log."""
-        return f"echo '{text}'\n"
-
-    def outputs(self, text: str) -> str:
-        """Something to the task's output."""
-        return f"printf %s '{text}' >> \"$TORK_OUTPUT\"\n"
-
-    def progresses(self, progress: float) -> str:
-        """The task's progress."""
-        return f'echo {progress} > "$TORK_PROGRESS"\n'
-
-    def exits(self, code: int) -> str:
-        """The end."""
-        return f"exit {code}\n"
-
-    def sleeps(self, seconds: float) -> str:
-        """A pause."""
-        return f"sleep {seconds}\n"
-
-
-class FakeWords(ShellWords):
+class FakeWords(ScriptWords):
     """How a script says things to the fake runtime."""
 
     def prints(self, text: str) -> str:
@@ -64,7 +41,7 @@ class Adapter:
 
     name: str
     make: Callable[[Path, pytest.FixtureRequest], Runtime]
-    words: ShellWords
+    words: ScriptWords
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
@@ -78,18 +55,18 @@ ADAPTERS = [
     Adapter(
         "shell",
         lambda path, _: ShellRuntime(ShellOptions(node_id="n1", temp_dir=path, grace_seconds=0.5)),
-        ShellWords(),
+        ScriptWords(),
     ),
     Adapter(
         "docker",
         lambda path, request: _containers(path, request, "docker"),
-        ShellWords(),
+        ScriptWords(),
         marks=(pytest.mark.docker,),
     ),
     Adapter(
         "podman",
         lambda path, request: _containers(path, request, "podman"),
-        ShellWords(),
+        ScriptWords(),
         marks=(pytest.mark.podman,),
     ),
 ]
@@ -100,17 +77,3 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
     """One of the adapters."""
     found: Adapter = request.param
     return found
-
-
-@pytest.fixture
-def words(adapter: Adapter) -> ShellWords:
-    """The language of the scripts."""
-    return adapter.words
-
-
-@pytest.fixture
-def runtime(adapter: Adapter, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runtime]:
-    """A runtime that is ready."""
-    made = adapter.make(tmp_path, request)
-    yield made
-    made.close()
