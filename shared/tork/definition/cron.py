@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from tork.definition.problems import shown
 from tork.durations import parse_seconds
@@ -64,6 +65,7 @@ class Cron:
     zone: str = ""
 
 
+@lru_cache(maxsize=1_000)
 def parse_cron(text: str) -> Cron:
     """The schedule in the text. Raises `CronError` with what would be right."""
     if len(text) > _MAX_LENGTH:
