@@ -27,6 +27,7 @@ from torkd.doctor.doctor import Doctor, DoctorOptions
 from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
+from torkd.local_zone import local_zone
 from torkd.node_identity import NodeIdentity, claim_identity
 from torkd.settings import Settings
 from torkd.settings.sections.middleware import BasicAuth, KeyAuth, RateLimit
@@ -164,6 +165,7 @@ def _coordinator_options(settings: Settings, node_id: str, port: int, *, broker_
         hostname=socket.gethostname(),
         port=port,
         version=torkd.__version__,
+        zone=local_zone(),
         loops=max(getattr(queues, name) for name in queues.__struct_fields__),
         heartbeat=settings.worker.heartbeat.total_seconds(),
         lease=settings.worker.lease.total_seconds(),

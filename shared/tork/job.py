@@ -48,11 +48,33 @@ class Wait(Given, frozen=True, kw_only=True):
     timeout: Annotated[str, Meta(description="How long to wait at most, such as 30s")] = ""
 
 
+class Overlap(StrEnum):
+    """What a tick does while a job of the same schedule is active."""
+
+    ALLOW = "allow"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+class CatchUp(StrEnum):
+    """Which ticks are made up for that nobody was there to see."""
+
+    NONE = "none"
+    ONE = "one"
+    ALL = "all"
+
+
 class Schedule(Given, frozen=True, kw_only=True):
     """When a scheduled job starts."""
 
     cron: Annotated[
         str, Meta(description="minute hour day-of-month month day-of-week, @daily and the like, or @every 5m")
+    ] = ""
+    overlap: Annotated[
+        str, Meta(description="While a job of it is active: allow another (the default), skip the tick, or replace it")
+    ] = ""
+    catchup: Annotated[
+        str, Meta(description="Ticks missed in an outage: none is made up for (the default), one (the latest), or all")
     ] = ""
 
 

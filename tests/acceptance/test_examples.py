@@ -27,7 +27,7 @@ def needs_containers(path: Path) -> bool:
     return b"\n    image:" in path.read_bytes() or b" image:" in path.read_bytes()
 
 
-SHELL = [path for path in FILES if not needs_containers(path)]
+SHELL = [path for path in FILES if not needs_containers(path) and path.stem != "nightly"]
 CONTAINERS = [path for path in FILES if needs_containers(path)]
 
 
@@ -222,6 +222,16 @@ def test_an_example_does_what_it_claims(daemon: Daemon, path: Path) -> None:
     CLAIMS[path.stem].check(job, log)
 
 
+def test_the_example_of_a_schedule_goes_to_the_scheduler_and_its_job_does_what_it_claims(daemon: Daemon) -> None:
+    ended = daemon.torkctl("submit", "-o", "json", str(EXAMPLES / "nightly.yaml"))
+    scheduled = json.loads(ended.stdout)
+    assert (ended.returncode, scheduled["state"]) == (0, "ACTIVE")
+    job = daemon.wait(daemon.call("PUT", f"/scheduled-jobs/{scheduled['id']}/run")["id"])
+    assert (job["state"], job["result"]) == ("COMPLETED", "42 orders")
+    assert "42 orders in 1 day(s)" in daemon.log_text(job["id"])
+    assert daemon.call("DELETE", f"/scheduled-jobs/{scheduled['id']}") == {"status": "OK"}
+
+
 def test_the_subjobs_of_an_example_are_jobs_of_their_own_that_end_well(daemon: Daemon) -> None:
     ended = daemon.torkctl("submit", "--wait", "-o", "json", str(EXAMPLES / "subjob.yaml"))
     job = json.loads(ended.stdout)
@@ -315,6 +325,6 @@ def test_an_example_names_a_version_of_every_image(path: Path) -> None:
 def test_the_division_into_shell_and_containers_is_that_of_the_definitions() -> None:
     for path in CONTAINERS:
         assert "image" in path.read_text(), path
-    for path in SHELL:
+    for path in [*SHELL, EXAMPLES / "nightly.yaml"]:
         job = read_job_file(path)
         assert all(not task.image for task in job.tasks), path

@@ -19,6 +19,7 @@ from tork.diagnosis import Check, Diagnosis, Repair, Treatment
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Node, Queue
+from tork.schedule import FireTimesAnswer, ScheduledJob, ScheduledJobSummary
 from torkctl.cli import _app
 from torkctl.diagnostics import ExitCode
 from torkd.api.app import ApiDependencies, create_app
@@ -81,6 +82,9 @@ def test_no_route_is_documented_that_is_not_there() -> None:
 SHAPES = {
     "job summary": (JobSummary,),
     "job": (JobSummary, Job),
+    "scheduled job summary": (ScheduledJobSummary,),
+    "scheduled job": (ScheduledJobSummary, ScheduledJob),
+    "fire times": (FireTimesAnswer,),
     "log part": (TaskLogPart,),
     "node": (Node,),
     "queue": (Queue,),
@@ -98,7 +102,7 @@ SHAPES = {
 @pytest.mark.parametrize(("noun", "kinds"), SHAPES.items(), ids=SHAPES)
 def test_a_shape_is_in_the_docs_with_all_of_its_fields(noun: str, kinds: tuple[type[msgspec.Struct], ...]) -> None:
     page = (DOCS / "api.md").read_text(encoding="utf-8").partition("## Shapes")[2]
-    nouns = ["job summary", noun] if noun == "job" else [noun]
+    nouns = [f"{noun} summary", noun] if noun in {"job", "scheduled job"} else [noun]
     rows = " ".join(row for name in nouns for row in re.findall(rf"^\| {name} \| (.*)$", page, re.MULTILINE))
     documented = set(re.findall(r"`(\w+)`", rows))
     assert {field.encode_name for kind in kinds for field in msgspec.structs.fields(kind)} - documented == set()

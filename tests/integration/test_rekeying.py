@@ -15,9 +15,11 @@ from tests.support.databases import Databases, open_datastore
 from tests.support.datastore_play import DatastorePlay
 from tests.support.postgres import PostgresServer
 from tork.errors import DatastoreUnavailable, StartError
+from tork.job import Schedule
 from torkd.datastore.postgres import rekeying
 from torkd.datastore.postgres.sealed_columns import COLUMNS, MARK
 from torkd.datastore.postgres.sealed_tables import SEALED_TABLES
+from torkd.datastore.scheduling import ScheduleRow
 from torkd.sealing import KeyRing
 
 pytestmark = pytest.mark.postgres
@@ -63,7 +65,21 @@ def play_half(dsn: str, keys: KeyRing) -> None:
         play.submit(a_secret_job())
         play.complete("first", result=f"result {SECRET}")
         play.submit(a_job(an_each("{{ sequence(1, 700) }}", a_task("many"), concurrency=1)), "large")
+        add_schedule(play)
         play.submit(a_job(a_task("t", run=f"{MARK}x"), name=f"{MARK}clear:AAAA", output=MARK), "tricky")
+
+
+def add_schedule(play: DatastorePlay) -> None:
+    """One with a secret."""
+    definition = a_job(name="again", secrets={"token": SECRET}, schedule=Schedule(cron="@daily"))
+    with play.datastore.begin() as batch:
+        now = batch.now()
+        batch.add_schedule(
+            ScheduleRow(
+                id="schedule", definition=definition, zone="UTC", created_by="ann", created_at=now,
+                next_tick_at=None, due_at=None,
+            )
+        )  # fmt: skip
 
 
 def play_rest(dsn: str, keys: KeyRing) -> None:
@@ -73,6 +89,7 @@ def play_rest(dsn: str, keys: KeyRing) -> None:
         play.complete("inner", job_id=sub["id"], result=f"deep {SECRET}")
         job = play.datastore.get_job("job")
         assert (job.result, job.secrets) == (f"deep {SECRET}", {"token": SECRET})
+        assert play.datastore.get_schedule("schedule").secrets == {"token": SECRET}
         tricky = play.datastore.get_job("tricky")
         assert (tricky.name, tricky.output, tricky.tasks[0].run) == (f"{MARK}clear:AAAA", MARK, f"{MARK}x")
 

@@ -50,6 +50,10 @@ class FakeAccounts:
         self.asked += 1
         return set(job_ids) - self.hidden
 
+    def may_see_schedule(self, viewer: Viewer, schedule_id: str) -> bool:
+        self.asked += 1
+        return schedule_id not in self.hidden
+
     def job_of_task(self, task_id: str) -> str:
         if task_id not in self.task_jobs:
             raise NotFound("task not found")

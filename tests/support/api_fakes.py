@@ -19,6 +19,7 @@ from tork.job import Job, JobContext, JobDefinition, JobState, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Metrics, Node, NodeFigures, RunningCount
 from tork.page import Page
+from tork.schedule import ScheduledJob, ScheduleState
 from tork.task import Task, TaskState, TaskSummary
 from torkd.broker.messages import JobTouched, LiveChanges, LogTouched
 from torkd.broker.protocol import Broker
@@ -62,6 +63,26 @@ def a_task(task_id: str = "t1", job_id: str = "j1", **fields: Any) -> Task:
     return Task(**base | fields)
 
 
+def a_schedule(schedule_id: str, definition: JobDefinition, **fields: Any) -> ScheduledJob:
+    """A scheduled job."""
+    names = (
+        "name",
+        "description",
+        "tags",
+        "tasks",
+        "inputs",
+        "secrets",
+        "output",
+        "defaults",
+        "auto_delete",
+        "webhooks",
+    )
+    given: dict[str, Any] = {name: getattr(definition, name) for name in names}
+    given |= {"id": schedule_id, "state": ScheduleState.ACTIVE, "created_at": NOON, "zone": "UTC"}
+    given["cron"] = definition.schedule.cron if definition.schedule else ""
+    return ScheduledJob(**given | fields)
+
+
 class FakeReading:
     """A `Reading` over what a test puts in. `rings` are sent to the broker, as a coordinator does after a commit."""
 
@@ -69,6 +90,7 @@ class FakeReading:
         self.broker = broker
         self.jobs: dict[str, Job] = {}
         self.tasks: dict[str, Task] = {}
+        self.schedules: dict[str, ScheduledJob] = {}
         self.versions: dict[str, int] = {}
         self.task_versions: dict[str, int] = {}
         self.parts: list[tuple[str, TaskLogPart]] = []
@@ -109,6 +131,18 @@ class FakeReading:
         self._check()
         self.query, self.asked = query, (page, size)
         items = [_summary(job) for job in self.jobs.values()]
+        return Page(items=items, number=page, size=len(items), total_pages=1, total_items=len(items))
+
+    def get_schedule(self, schedule_id: str) -> ScheduledJob:
+        self._check()
+        if schedule_id not in self.schedules:
+            raise NotFound("scheduled job not found")
+        return self.schedules[schedule_id]
+
+    def list_schedules(self, *, page: int, size: int, viewer: Viewer | None = None) -> Page[ScheduledJob]:
+        self._check()
+        self.asked = (page, size)
+        items = list(self.schedules.values())
         return Page(items=items, number=page, size=len(items), total_pages=1, total_items=len(items))
 
     def get_task(self, task_id: str) -> Task:
@@ -221,6 +255,7 @@ class FakeCommands:
     submitters: list[Submitter] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
+    of_schedules: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     known: dict[str, str] = field(default_factory=dict)
     accepted: threading.Event = field(default_factory=threading.Event)
@@ -241,6 +276,32 @@ class FakeCommands:
         )
         self.accepted.set()
         return Accepted(job_id=job_id, repeated=False)
+
+    def schedule(self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter) -> Accepted:
+        self._check()
+        schedule = a_schedule(uuid.uuid4().hex, definition)
+        self.reading.schedules[schedule.id] = schedule
+        self.submitted.append((definition, key))
+        return Accepted(job_id=schedule.id, repeated=False, created_at=NOON)
+
+    def pause_schedule(self, schedule_id: str) -> None:
+        self._told("pause", schedule_id)
+
+    def resume_schedule(self, schedule_id: str) -> None:
+        self._told("resume", schedule_id)
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        self._told("delete", schedule_id)
+
+    def run_schedule(self, schedule_id: str) -> Accepted:
+        self._told("run", schedule_id)
+        self.reading.put(a_job("of-schedule"))
+        return Accepted(job_id="of-schedule", repeated=False, created_at=NOON)
+
+    def _told(self, what: str, schedule_id: str) -> None:
+        self._check()
+        self.reading.get_schedule(schedule_id)
+        self.of_schedules.append((what, schedule_id))
 
     def cancel(self, job_id: str) -> None:
         self._check()

@@ -141,13 +141,14 @@ class DatastorePlay:
         return found
 
     def _open(self, value: str) -> str:
-        """Whichever job's it is."""
-        for (job_id,) in self._connection.cursor(row_factory=tuple_row).execute("SELECT id FROM jobs"):
+        """Whichever job's or schedule's it is."""
+        owners = "SELECT id FROM jobs UNION ALL SELECT id FROM schedules"
+        for (owner,) in self._connection.cursor(row_factory=tuple_row).execute(owners):
             try:
-                return self._columns.open(job_id, value)
+                return self._columns.open(owner, value)
             except BadData:
                 continue
-        raise AssertionError("a sealed value is no job's")
+        raise AssertionError("a sealed value is nobody's")
 
     def row(self, query: str, *values: object) -> dict[str, Any]:
         """The one row that a query finds."""

@@ -41,8 +41,8 @@ def run(
     [submission] = read_submissions([file], overrides)
     if submission.is_scheduled:
         raise UsageProblem(
-            f"{file}: run starts a job once and now, which a job with 'schedule' is not made for, and this version has"
-            " no scheduler yet (right would be the file without 'schedule')"
+            f"{file}: run starts a job once and now, which a job with 'schedule' is not made for"
+            " (right would be the file without 'schedule', or torkctl submit)"
         )
     from torkd.standalone import run_private
 

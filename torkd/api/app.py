@@ -35,6 +35,7 @@ from torkd.api.options import GROUPS, ApiOptions
 from torkd.api.permissions import Permissions
 from torkd.api.queues import QueuesResource
 from torkd.api.roles import RolesResource
+from torkd.api.scheduled_jobs import ScheduledJobResource, ScheduledJobsResource
 from torkd.api.showing import Showing
 from torkd.api.streams import StreamHub
 from torkd.api.submission import Submission
@@ -153,7 +154,8 @@ def _bare_app(
 def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
     reading, commands, streams = dependencies.reading, dependencies.commands, dependencies.streams
     showing = _showing(dependencies)
-    app.add_route("/jobs", JobsResource(reading, showing, _submission(dependencies, showing)))
+    submission = _submission(dependencies, showing)
+    app.add_route("/jobs", JobsResource(reading, showing, submission))
     job = JobResource(reading, showing, commands, streams)
     app.add_route("/jobs/{job_id}", job)
     for path, suffix in (
@@ -164,6 +166,12 @@ def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
         ("restart", "restart"),
     ):
         app.add_route(f"/jobs/{{job_id}}/{path}", job, suffix=suffix)
+    scheduled = ScheduledJobResource(reading, showing, commands)
+    body_limit = dependencies.options.body_limit
+    app.add_route("/scheduled-jobs", ScheduledJobsResource(reading, showing, submission, body_limit=body_limit))
+    app.add_route("/scheduled-jobs/{schedule_id}", scheduled)
+    for suffix in ("pause", "resume", "run", "next"):
+        app.add_route(f"/scheduled-jobs/{{schedule_id}}/{suffix}", scheduled, suffix=suffix)
     app.add_route("/events", EventsResource(reading, showing, streams))
 
 

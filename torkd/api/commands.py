@@ -15,6 +15,21 @@ class Commands(Protocol):
     def submit(self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter) -> Accepted:
         """Take a job for somebody. Raises `IdempotencyConflict` when the key came with another body before."""
 
+    def schedule(self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter) -> Accepted:
+        """Take a job that starts again and again; what is answered has the id of the schedule. Raises `IdempotencyConflict`."""
+
+    def pause_schedule(self, schedule_id: str) -> None:
+        """Let it fire no more. Raises `NotFound` or `StateConflict`."""
+
+    def resume_schedule(self, schedule_id: str) -> None:
+        """Let it fire again. Raises `NotFound` or `StateConflict`."""
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Remove it with its jobs; those that are active are cancelled. Raises `NotFound`."""
+
+    def run_schedule(self, schedule_id: str) -> Accepted:
+        """Start its job now, beside its ticks. Raises `NotFound` or `StateConflict`."""
+
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound` or `StateConflict`."""
 

@@ -54,6 +54,7 @@ class JobsResource:
             texts("state", "Only jobs in one of these states", {"enum": list(JobState)}),
             texts("tag", "Only jobs with one of these tags"),
             text("idPrefix", "Only jobs whose id starts with this"),
+            text("schedule", "Only jobs of this scheduled job"),
         ),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -62,6 +63,7 @@ class JobsResource:
             states=tuple(_state(name) for name in listed(req, "state")),
             tags=listed(req, "tag"),
             id_prefix=req.get_param("idPrefix") or "",
+            schedule_id=req.get_param("schedule") or "",
             viewer=caller_of(req).viewer,
         )
         page = self._reading.list_jobs(query, page=page_number(req), size=page_size(req, default=10, most=20))

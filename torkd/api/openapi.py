@@ -33,6 +33,7 @@ _MEANINGS = {
 _PATH_PARAMETERS = {
     "job_id": "The id of a job",
     "task_id": "The id of a task",
+    "schedule_id": "The id of a scheduled job",
     "name": "The name of a queue",
     "letter_id": "The id of a dead letter",
     "user": "The id or the name of a user, or `me`",

@@ -21,6 +21,11 @@ def page_size(req: falcon.Request, name: str = "size", *, default: int, most: in
     return min(max(_integer(req, name, "size", default=default), 1), most)
 
 
+def bounded(req: falcon.Request, name: str, *, default: int, most: int) -> int:
+    """A number of things, at least one."""
+    return min(max(_integer(req, name, name, default=default), 1), most)
+
+
 def log_page_size(req: falcon.Request) -> int:
     """How many parts a page of a log has at most."""
     return page_size(req, default=25, most=100)

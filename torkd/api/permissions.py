@@ -31,6 +31,7 @@ class Access(Enum):
     EVERYBODY = "everybody, signed in or not"
     SIGNED_IN = "whoever has signed in; lists show each what they may see"
     JOB = "who may see the job"
+    SCHEDULE = "who may see the scheduled job"
     TASK = "who may see the task's job"
     SELF = "the account itself, and admins"
     ADMIN = "admins"
@@ -53,6 +54,15 @@ RULES: dict[str, dict[str, Rule]] = {
     "/jobs/{job_id}/events": {"GET": Rule(Access.JOB)},
     "/jobs/{job_id}/cancel": {"PUT": Rule(Access.JOB, "job.cancel")},
     "/jobs/{job_id}/restart": {"PUT": Rule(Access.JOB, "job.restart")},
+    "/scheduled-jobs": {"GET": Rule(Access.SIGNED_IN), "POST": Rule(Access.SIGNED_IN)},
+    "/scheduled-jobs/{schedule_id}": {
+        "GET": Rule(Access.SCHEDULE),
+        "DELETE": Rule(Access.SCHEDULE, "schedule.delete"),
+    },
+    "/scheduled-jobs/{schedule_id}/pause": {"PUT": Rule(Access.SCHEDULE, "schedule.pause")},
+    "/scheduled-jobs/{schedule_id}/resume": {"PUT": Rule(Access.SCHEDULE, "schedule.resume")},
+    "/scheduled-jobs/{schedule_id}/run": {"PUT": Rule(Access.SCHEDULE, "schedule.run")},
+    "/scheduled-jobs/{schedule_id}/next": {"GET": Rule(Access.SCHEDULE)},
     "/events": {"GET": Rule(Access.SIGNED_IN)},
     "/tasks/{task_id}": {"GET": Rule(Access.TASK)},
     "/tasks/{task_id}/log": {"GET": Rule(Access.TASK)},
@@ -94,7 +104,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/audit": {"GET": Rule(Access.ADMIN)},
 }
 _ADMINS = Rule(Access.ADMIN)
-_TARGETS = ("job_id", "task_id", "letter_id", "name", "user", "role", "key")
+_TARGETS = ("job_id", "schedule_id", "task_id", "letter_id", "name", "user", "role", "key")
 
 
 class Visibility(Protocol):
@@ -102,6 +112,9 @@ class Visibility(Protocol):
 
     def visible_jobs(self, viewer: Viewer, job_ids: Collection[str]) -> set[str]:
         """Those of these jobs that exist and may be seen, in one statement."""
+
+    def may_see_schedule(self, viewer: Viewer, schedule_id: str) -> bool:
+        """Whether it exists and may be seen."""
 
     def job_of_task(self, task_id: str) -> str:
         """The id of a task's job. Raises `NotFound`."""
@@ -135,6 +148,10 @@ class Permissions:
                     raise NotFound("user not found")
             case Access.JOB:
                 self._require(caller, params["job_id"], "job not found")
+            case Access.SCHEDULE:
+                assert caller.viewer is not None
+                if not self._visibility.may_see_schedule(caller.viewer, params["schedule_id"]):
+                    raise NotFound("scheduled job not found")
             case Access.TASK:
                 job_id = self._visibility.job_of_task(params["task_id"])
                 self._require(caller, job_id, "task not found")

@@ -8,9 +8,11 @@ from typing import Any
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.page import Page
+from tork.schedule import ScheduledJob
 from tork.task import Task, TaskSummary
 from torkd.api.media import plain
 from torkd.datastore.protocol import Reading
+from torkd.engine.nested_secrets import nested_secrets
 from torkd.hooks.redact import Redactor
 from torkd.middleware import Shown
 
@@ -32,6 +34,10 @@ class Showing:
         """A value whose job has these secrets."""
         document = self._redactor.redact(plain(value), secrets)
         return document if self._shown is None else through_middleware(self._shown, value, document)
+
+    def of_schedule(self, scheduled: ScheduledJob, value: Any) -> Any:
+        """Something that belongs to a scheduled job: that job itself, or what it has just started."""
+        return self.with_secrets(value, [*scheduled.secrets.values(), *nested_secrets(scheduled.tasks)])
 
     def page(self, page: Page[JobSummary]) -> Any:
         """A page of jobs."""

@@ -63,7 +63,7 @@ class Submission:
         kind = format_of(req.content_type)
         body = read_body(req, self._body_limit)
         definition, accepted = self.accept(
-            req, read_job(body, format=kind, schedule="refused"), _idempotency_key(req, body)
+            req, read_job(body, format=kind, schedule="refused"), idempotency_key(req, body)
         )
         caller = caller_of(req)
         if definition.wait is not None:
@@ -79,14 +79,21 @@ class Submission:
         self, req: falcon.Request, definition: JobDefinition, key: IdempotencyKey | None
     ) -> tuple[JobDefinition, Accepted]:
         """See a definition through middleware and accept it, as the caller's: what it has become, and its job."""
+        definition, submitter = self._admit(req, definition, "job.submit")
+        return definition, self._commands.submit(definition, key=key, submitter=submitter)
+
+    def accept_scheduled(
+        self, req: falcon.Request, definition: JobDefinition, key: IdempotencyKey | None
+    ) -> tuple[JobDefinition, Accepted]:
+        """The same of one that starts again and again: what it has become, and its schedule."""
+        definition, submitter = self._admit(req, definition, "schedule.submit")
+        return definition, self._commands.schedule(definition, key=key, submitter=submitter)
+
+    def _admit(self, req: falcon.Request, definition: JobDefinition, action: str) -> tuple[JobDefinition, Submitter]:
         caller = caller_of(req)
         definition = admit(definition, caller, self._submitted)
-        submitter = Submitter(
-            user_id=caller.user_id,
-            viewers=self._viewers(definition),
-            act=act_of(req, "job.submit") if self._writes_down else None,
-        )
-        return definition, self._commands.submit(definition, key=key, submitter=submitter)
+        act = act_of(req, action) if self._writes_down else None
+        return definition, Submitter(user_id=caller.user_id, viewers=self._viewers(definition), act=act)
 
     def _viewers(self, definition: JobDefinition) -> tuple[str, ...] | None:
         """The ids of those whom the job's permissions name. Refused when one does not exist: nobody could tell who that will be."""
@@ -139,7 +146,8 @@ def _as_submitted(job_id: str, definition: JobDefinition, now: datetime, account
     )
 
 
-def _idempotency_key(req: falcon.Request, body: bytes) -> IdempotencyKey | None:
+def idempotency_key(req: falcon.Request, body: bytes) -> IdempotencyKey | None:
+    """What makes sending the same again the same submission, if the client says it."""
     key = req.get_header("Idempotency-Key")
     if not key:
         return None

@@ -28,7 +28,9 @@ from torkd.coordinator.notices import Notices
 from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.options import CoordinatorOptions
 from torkd.coordinator.outbox import check_epoch
+from torkd.coordinator.schedules import Schedules
 from torkd.coordinator.submissions import Submissions
+from torkd.coordinator.tick_loop import TickLoop
 from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
@@ -73,6 +75,12 @@ class Coordinator:
         self._notices = Notices(datastore, told) if told else None
         self._publisher = Publisher(datastore, broker, self._notices.committed if self._notices else None)
         self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
+        self._ticks = TickLoop(
+            datastore, new_id=new_id, publish=self._publish_commanded, cancel=self.cancel, tidy_soon=self._tidy_soon
+        )
+        self._schedules = Schedules(
+            datastore, new_id=new_id, zone=options.zone, publish=self._publish_commanded, loop=self._ticks
+        )
         self._loops: list[BatchLoop] = []
         self._due: DueLoop | None = None
         self._heartbeats: HeartbeatLoop | None = None
@@ -123,6 +131,7 @@ class Coordinator:
         for name, run in [
             *((f"batches-{number}", loop.run) for number, loop in enumerate(self._loops)),
             ("due", due.run),
+            ("ticks", self._ticks.run),
             ("heartbeats", self._heartbeats.run),
             ("logs", self._logs.run),
             ("alive", self._keep_alive),
@@ -146,7 +155,7 @@ class Coordinator:
     def stop(self) -> None:
         """End after what is in hand; what still waits in a broker of ours is handled first. Takes a bounded time, once."""
         self._stopping.set()
-        for loop in (self._due, self._heartbeats, *self._loops, self._logs):
+        for loop in (self._ticks, self._due, self._heartbeats, *self._loops, self._logs):
             if loop is not None:
                 loop.stop()
         deadline = time.monotonic() + STOP_SECONDS
@@ -177,6 +186,28 @@ class Coordinator:
         )
         return self._submissions.submit(event, key, submitter.act)
 
+    def schedule(
+        self, definition: JobDefinition, *, key: IdempotencyKey | None, submitter: Submitter = GUEST
+    ) -> Accepted:
+        """Take a job that starts again and again. A repeated key answers with its first schedule."""
+        return self._schedules.add(definition, submitter=submitter, key=key)
+
+    def pause_schedule(self, schedule_id: str) -> None:
+        """Let it fire no more. Raises `NotFound` or `StateConflict`."""
+        self._schedules.pause(schedule_id)
+
+    def resume_schedule(self, schedule_id: str) -> None:
+        """Let it fire again. Raises `NotFound` or `StateConflict`."""
+        self._schedules.resume(schedule_id)
+
+    def delete_schedule(self, schedule_id: str) -> None:
+        """Remove it with its jobs. Raises `NotFound`."""
+        self._schedules.delete(schedule_id)
+
+    def run_schedule(self, schedule_id: str) -> Accepted:
+        """Start its job now. Raises `NotFound` or `StateConflict`."""
+        return self._schedules.run(schedule_id)
+
     def cancel(self, job_id: str) -> None:
         """End a job. Raises `NotFound`, or `StateConflict` when it has ended."""
         self._command(CancelRequested(job_id=job_id, root_id=self._root_of(job_id)))
@@ -184,6 +215,10 @@ class Coordinator:
     def restart(self, job_id: str) -> None:
         """Let a failed or cancelled job go on. Raises `NotFound`, or `StateConflict` saying why not."""
         self._command(RestartRequested(job_id=job_id, root_id=self._root_of(job_id)))
+
+    def _tidy_soon(self) -> None:
+        if self._due is not None:
+            self._due.tidy_soon()
 
     def _take_up(self, claims: Sequence[RunClaimed]) -> None:
         handled = handle(self._datastore, claims, now=self._clock(), new_id=self._new_id, wait=COMMAND_WAIT_SECONDS)
@@ -204,7 +239,7 @@ class Coordinator:
         self._publish_commanded(handled)
 
     def _publish_commanded(self, handled: Handled) -> None:
-        """What people asked for is counted too, but not among the batches of events."""
+        """What people and schedules asked for is counted too, but not among the batches of events."""
         if self._observer is not None:
             self._observer.command_handled(tally_of(handled, ()))
         self._publish(handled)

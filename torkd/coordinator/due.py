@@ -69,6 +69,12 @@ class DueLoop:
                 self._next_due = moment
                 self._wake.notify()
 
+    def tidy_soon(self) -> None:
+        """Remove now what is to be removed: something was just marked so."""
+        with self._wake:
+            self._last.pop("retention", None)
+            self._wake.notify()
+
     def run(self) -> None:
         """Look until stopped."""
         while not self._stopping:

@@ -19,6 +19,8 @@ class CoordinatorOptions:
     loops: int = 1
     """Batch loops that run side by side."""
     batch_size: int = 300
+    zone: str = "UTC"
+    """The time zone of schedules that name none."""
     heartbeat: float = 5.0
     lease: float = 15.0
     retention_jobs: float = 8760 * 3600.0

@@ -115,6 +115,9 @@ class Accounts(Protocol):
     def visible_jobs(self, viewer: Viewer, job_ids: Collection[str]) -> set[str]:
         """Those of these jobs that exist and may be seen, in one statement."""
 
+    def may_see_schedule(self, viewer: Viewer, schedule_id: str) -> bool:
+        """Whether it exists and may be seen."""
+
     def job_of_task(self, task_id: str) -> str:
         """The id of a task's job. Raises `NotFound`."""
 

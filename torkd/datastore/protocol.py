@@ -23,6 +23,7 @@ from tork.page import Page
 from tork.task import Task, TaskSummary
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.account_protocol import AUDIT_SECONDS, Accounts, Act, Viewer
+from torkd.datastore.scheduling import ScheduleReading, ScheduleUpkeep, SchedulingBatch
 from torkd.engine.events import EngineEvent, JobStalled, RetryDue, RunLost, TaskStalled
 from torkd.engine.reads import Reads
 from torkd.engine.view import View
@@ -55,7 +56,7 @@ class Dispatch:
     dispatch: int
 
 
-class Batch(Protocol):
+class Batch(SchedulingBatch, Protocol):
     """The transaction of one batch of events."""
 
     def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
@@ -97,6 +98,8 @@ class JobQuery:
     id_prefix: str = ""
     viewer: Viewer | None = None
     """Whose jobs; None: everybody's."""
+    schedule_id: str = ""
+    """The schedule that made them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +159,7 @@ class EngineFigures:
     """How many tasks the workers say that they run."""
 
 
-class Reading(Protocol):
+class Reading(ScheduleReading, Protocol):
     """Reading for people. Values are as stored: hiding secrets is the caller's duty (`secrets_of`)."""
 
     def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
@@ -341,7 +344,7 @@ class Examining(Protocol):
         """
 
 
-class Datastore(Reading, Upkeep, Examining, Accounts, Protocol):
+class Datastore(Reading, Upkeep, Examining, ScheduleUpkeep, Accounts, Protocol):
     """A datastore."""
 
     def open(self) -> None:

@@ -21,6 +21,8 @@ class JobSubmitted:
     """The id of the account."""
     viewers: tuple[str, ...] | None = None
     """Ids of the users and roles that may see the job; None: everybody."""
+    schedule_id: str | None = None
+    """The schedule whose tick this is; its cron text is in the definition."""
 
     @property
     def root_id(self) -> str:

@@ -23,6 +23,8 @@ def submitted(turn: Turn, event: JobSubmitted) -> None:
     if turn.job(event.job_id) is not None:
         return
     row = _new_job(turn, event.job_id, event.definition, created_by=event.created_by, viewers=event.viewers)
+    if event.schedule_id is not None:
+        row = replace(row, schedule_id=event.schedule_id)
     turn.create_job(row, event.definition)
     start(turn, row.id)
 

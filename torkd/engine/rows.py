@@ -68,6 +68,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     has_secrets: bool = False
     viewers: tuple[str, ...] | None = None
     """Ids of the users and roles that may see it and its sub-jobs; None: everybody."""
+    schedule_id: str | None = None
+    """Of a new job that a schedule has made."""
 
 
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from tork.definition.problems import Path, Problem, shown
@@ -36,6 +37,14 @@ class Findings:
         """The text must not be longer than this."""
         if len(text) > longest:
             self.add(path, f"has {len(text)} characters (right would be at most {longest})", "max")
+
+    def one_of(self, text: str, words: Iterable[str], path: Path) -> None:
+        """The text must be empty or one of these words."""
+        known = list(words)
+        if text and text not in known:
+            self.add(
+                path, f"{shown(text)} is not known (right would be {', '.join(known[:-1])} or {known[-1]})", "oneof"
+            )
 
     def within(self, value: float, low: int, high: int, path: Path) -> None:
         """The number must be between the two, both included."""

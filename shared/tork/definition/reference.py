@@ -55,7 +55,8 @@ def _kind(field: dict[str, Any]) -> str:
             section = SECTIONS[part["$ref"].rpartition("/")[2]]
             return f"[{section}](#{section.lower().replace(' ', '-')})"
     if "enum" in field:
-        return "true or false"
+        words = [word for word in field["enum"] if word and word is not True]
+        return "true or false" if True in field["enum"] else f"{', '.join(words[:-1])} or {words[-1]}"
     if "array" in field["type"]:
         return f"list of {_kind(field['items'])}"
     if "object" in field["type"]:

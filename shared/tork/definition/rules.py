@@ -10,7 +10,7 @@ from tork.definition.cron import CronError, parse_cron
 from tork.definition.findings import Findings
 from tork.definition.problems import Path, Problem
 from tork.definition.task_rules import check_retry, check_tasks, check_webhook
-from tork.job import Defaults, JobDefinition
+from tork.job import CatchUp, Defaults, JobDefinition, Overlap
 from tork.task import MAX_PRIORITY
 
 
@@ -38,7 +38,7 @@ def validate_job(job: JobDefinition) -> list[Problem]:
 
 def unsupported(job: JobDefinition) -> list[str]:
     """The keys this job uses that validate, but that this version's server does not carry out yet."""
-    used = {"webhooks": job.webhooks, "schedule": job.schedule}
+    used = {"webhooks": job.webhooks}
     return [key for key, value in used.items() if value]
 
 
@@ -66,5 +66,7 @@ def _check_schedule(job: JobDefinition, found: Findings) -> None:
             parse_cron(job.schedule.cron)
         except CronError as error:
             found.add(path, str(error), "cron")
+    found.one_of(job.schedule.overlap, Overlap, ("schedule", "overlap"))
+    found.one_of(job.schedule.catchup, CatchUp, ("schedule", "catchup"))
     if job.wait:
         found.add(("wait",), "has no meaning beside schedule (right would be one of them)", "schedule")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from tork.definition import task_rules as rules
-from tork.job import JobDefinition
+from tork.job import CatchUp, JobDefinition, Overlap
 from tork.task import MAX_PRIORITY
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -46,6 +46,8 @@ _BOUNDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Each", "concurrency"): {"minimum": 0, "exclusiveMaximum": rules.MAX_CONCURRENCY + 1},
     ("Probe", "path"): {"maxLength": rules.MAX_PROBE_PATH},
     ("Probe", "port"): {"minimum": 1, "exclusiveMaximum": rules.MAX_PORT + 1},
+    ("Schedule", "overlap"): {"enum": ["", *Overlap, None]},
+    ("Schedule", "catchup"): {"enum": ["", *CatchUp, None]},
     ("JobDefinition", "tasks"): {"minItems": 1},
     ("SubJob", "tasks"): {"minItems": 1},
     ("Parallel", "tasks"): {"minItems": 1},

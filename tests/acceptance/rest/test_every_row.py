@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.acceptance.rest.cases import conventions, jobs, machines
-from tests.acceptance.rest.stored import store
+from tests.acceptance.rest.cases import conventions, jobs, machines, schedules
+from tests.acceptance.rest.stored import as_json, store
 from tests.support.daemon import Daemon
 from tests.support.gates import Gate
 from tests.support.http_cases import Case, call
@@ -44,6 +44,21 @@ def test_pretty_indents_whatever_is_answered(daemon: Daemon, ids: Mapping[str, s
 @pytest.mark.parametrize("case", jobs.SUBMITTING, ids=by_name(jobs.SUBMITTING))
 def test_a_submission_is_answered_as_the_table_says(daemon: Daemon, ids: Mapping[str, str], case: Case) -> None:
     case.run(daemon.endpoint, ids)
+
+
+@pytest.fixture(scope="module")
+def scheduled(daemon: Daemon, ids: Mapping[str, str]) -> Mapping[str, str]:
+    """With one scheduled job that the cases are about."""
+    sent = {"Content-Type": "application/json"}
+    created = daemon.call("POST", "/scheduled-jobs", as_json(schedules.SCHEDULED), sent)
+    return {**ids, "scheduled": created["id"]}
+
+
+@pytest.mark.parametrize("case", schedules.CASES, ids=by_name(schedules.CASES))
+def test_a_scheduled_job_is_answered_as_the_table_says(
+    daemon: Daemon, scheduled: Mapping[str, str], case: Case
+) -> None:
+    case.run(daemon.endpoint, scheduled)
 
 
 def test_nothing_was_a_failure_of_the_server(daemon: Daemon, ids: Mapping[str, str]) -> None:

@@ -150,6 +150,28 @@ def test_every_kind_of_task_can_be_duplicated(daemon: Daemon, task: dict[str, An
     assert (twin["state"], twin["tasks"]) == ("COMPLETED", first["tasks"])
 
 
+def test_a_text_with_cron_in_it_becomes_a_scheduled_job_with_buttons(daemon: Daemon) -> None:
+    created = post(daemon, "name: by the clock\ntasks:\n  - name: one\n    run: 'true'\nschedule:\n  cron: '@daily'\n")
+    assert (created.keys() >= {"id", "cron"}, "message" in created) == (True, False)
+
+    def shown() -> Any:
+        (item,) = [item for item in get(daemon, "/scheduled-jobs")["items"] if item["id"] == created["id"]]
+        assert item.keys() >= {"id", "name", "createdAt", "cron", "state"}
+        return item
+
+    assert (shown()["state"], shown()["cron"]) == ("ACTIVE", "@daily")
+    for button, state in (("pause", "PAUSED"), ("resume", "ACTIVE")):
+        assert put(daemon, f"/scheduled-jobs/{created['id']}/{button}").json == {"status": "OK"}
+        assert shown()["state"] == state
+    assert "message" in put(daemon, f"/scheduled-jobs/{created['id']}/resume").json
+    started = put(daemon, f"/scheduled-jobs/{created['id']}/run").json
+    daemon.wait(started["id"])
+    (job,) = [job for job in get(daemon, "/jobs?page=1&q=")["items"] if job["id"] == started["id"]]
+    assert job["schedule"] == {"id": created["id"], "cron": "@daily"}
+    assert call(daemon.endpoint, "DELETE", f"/scheduled-jobs/{created['id']}").json == {"status": "OK"}
+    assert created["id"] not in [item["id"] for item in get(daemon, "/scheduled-jobs")["items"]]
+
+
 def test_cancel_and_restart_answer_with_json(daemon: Daemon) -> None:
     gate = Gate(daemon.base / "gate-buttons")
     created = call(daemon.endpoint, "POST", "/jobs", as_json(gate.job()), {"Content-Type": "application/json"}).json

@@ -20,6 +20,11 @@ SEES_THE_JOB = (401, 404, 200, 200, 200)
 ADMIN = (401, 403, 403, 403, 200)
 
 
+def scheduled() -> dict[str, Any]:
+    """What becomes a scheduled job that `crew` may see."""
+    return restricted({"role": "crew"}, schedule={"cron": "@every 1000h"})
+
+
 class Scene:
     """What one request is about, made anew for each."""
 
@@ -35,6 +40,16 @@ class Scene:
         job_id = self.job()
         self._world.coordinator.cancel(job_id)
         return job_id
+
+    def schedule(self) -> str:
+        """A scheduled job of `creator` that `crew` may see."""
+        answer = self._world.ask("creator", "POST", "/scheduled-jobs", scheduled())
+        return str(answer.json["id"])
+
+    def paused_schedule(self) -> str:
+        schedule_id = self.schedule()
+        self._world.coordinator.pause_schedule(schedule_id)
+        return schedule_id
 
     def task(self) -> str:
         return self._world.task_of(self.job())
@@ -86,6 +101,17 @@ MATRIX: dict[tuple[str, str], tuple[Make, tuple[int, ...]]] = {
     ("GET", "/jobs/{job_id}/events"): (of("/jobs/{}/events", Scene.job), SEES_THE_JOB),
     ("PUT", "/jobs/{job_id}/cancel"): (of("/jobs/{}/cancel", Scene.job), SEES_THE_JOB),
     ("PUT", "/jobs/{job_id}/restart"): (of("/jobs/{}/restart", Scene.ended_job), SEES_THE_JOB),
+    ("GET", "/scheduled-jobs"): (at("/scheduled-jobs"), SIGNED_IN),
+    ("POST", "/scheduled-jobs"): (at("/scheduled-jobs", scheduled()), SIGNED_IN),
+    ("GET", "/scheduled-jobs/{schedule_id}"): (of("/scheduled-jobs/{}", Scene.schedule), SEES_THE_JOB),
+    ("DELETE", "/scheduled-jobs/{schedule_id}"): (of("/scheduled-jobs/{}", Scene.schedule), SEES_THE_JOB),
+    ("PUT", "/scheduled-jobs/{schedule_id}/pause"): (of("/scheduled-jobs/{}/pause", Scene.schedule), SEES_THE_JOB),
+    ("PUT", "/scheduled-jobs/{schedule_id}/resume"): (
+        of("/scheduled-jobs/{}/resume", Scene.paused_schedule),
+        SEES_THE_JOB,
+    ),
+    ("PUT", "/scheduled-jobs/{schedule_id}/run"): (of("/scheduled-jobs/{}/run", Scene.schedule), SEES_THE_JOB),
+    ("GET", "/scheduled-jobs/{schedule_id}/next"): (of("/scheduled-jobs/{}/next", Scene.schedule), SEES_THE_JOB),
     ("GET", "/events"): (at("/events"), SIGNED_IN),
     ("GET", "/tasks/{task_id}"): (of("/tasks/{}", Scene.task), SEES_THE_JOB),
     ("GET", "/tasks/{task_id}/log"): (of("/tasks/{}/log", Scene.task), SEES_THE_JOB),

@@ -153,6 +153,11 @@ BROKEN: dict[str, tuple[JobDefinition, list[tuple[str, str]]]] = {
     },
     "schedule-cron": (a_job(schedule=Schedule()), [("required", "schedule.cron")]),
     "schedule-cron-wrong": (a_job(schedule=Schedule(cron="99 99 99 99 99")), [("cron", "schedule.cron")]),
+    "schedule-overlap": (
+        a_job(schedule=Schedule(cron="@daily", overlap="often")),
+        [("oneof", "schedule.overlap")],
+    ),
+    "schedule-catchup": (a_job(schedule=Schedule(cron="@daily", catchup="two")), [("oneof", "schedule.catchup")]),
     "schedule-wait": (a_job(schedule=Schedule(cron="@daily"), wait=Wait(timeout="1s")), [("schedule", "wait")]),
 }  # fmt: skip
 
@@ -197,6 +202,7 @@ RIGHT: dict[str, JobDefinition] = {
     "permission-user": a_job(permissions=[PermissionDefinition(user="a")]),
     "unknown-event": a_job(webhooks=[WebhookDefinition(url="http://x", event="job.Party")]),
     "scheduled": a_job(schedule=Schedule(cron="@every 5m")),
+    "scheduled-with-policies": a_job(schedule=Schedule(cron="@every 5m", overlap="replace", catchup="all")),
 }  # fmt: skip
 
 
@@ -236,10 +242,9 @@ def test_the_expressions_of_one_job_may_not_cost_unbounded_time() -> None:
     assert {rule for rule, _ in broken_rules(a_job(tasks=tasks))} == {"expr"}
 
 
-@pytest.mark.parametrize("key", ["schedule", "webhooks"])
+@pytest.mark.parametrize("key", ["webhooks"])
 def test_what_this_version_does_not_carry_out_is_named(key: str) -> None:
     value = {
-        "schedule": Schedule(cron="@daily"),
         "webhooks": [WebhookDefinition(url="http://x")],
     }[key]
     assert unsupported(a_job(**{key: value})) == [key]

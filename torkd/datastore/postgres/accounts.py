@@ -63,6 +63,11 @@ class PostgresAccounts(Querying):
         with self._cursor() as cursor:
             return {row["id"] for row in cursor.execute(_SQL.visible_jobs, asked)}
 
+    def may_see_schedule(self, viewer: Viewer, schedule_id: str) -> bool:
+        asked = {"schedule_id": bindable(schedule_id), "viewer": viewer.user_id, "viewer_ids": viewer.ids}
+        with self._cursor() as cursor:
+            return cursor.execute(_SQL.visible_schedule, asked).fetchone() is not None
+
     def job_of_task(self, task_id: str) -> str:
         with self._cursor() as cursor:
             row = cursor.execute(_SQL.job_of_task, {"task_id": bindable(task_id)}).fetchone()

@@ -10,8 +10,7 @@ from tork.errors import DatastoreUnavailable, IdempotencyConflict
 from torkd.datastore.account_protocol import Act
 from torkd.datastore.postgres import batch_loading, batch_writing
 from torkd.datastore.postgres.accounts import audit_rows
-from torkd.datastore.postgres.pool import Connection
-from torkd.datastore.postgres.sealed_columns import SealedColumns
+from torkd.datastore.postgres.schedule_batch import ScheduleBatch
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Accepted, Dispatch, IdempotencyKey
 from torkd.engine.events import EngineEvent
@@ -21,11 +20,8 @@ from torkd.engine.view import View
 SQL = load_statements("batch.sql")
 
 
-class PostgresBatch:
+class PostgresBatch(ScheduleBatch):
     """A batch on one connection, which is in pipeline mode: statements travel together until an answer is needed."""
-
-    def __init__(self, connection: Connection, columns: SealedColumns) -> None:
-        self._connection, self._columns = connection, columns
 
     def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
         """Lock the roots and read what the events need."""

@@ -104,6 +104,8 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
                 "tags": [redact_text(tag, secrets) for tag in definition.tags],
                 "output": definition.output,
                 "webhooks": definition.webhooks or None,
+                "schedule_id": job.schedule_id,
+                "schedule_cron": definition.schedule.cron if job.schedule_id and definition.schedule else None,
             }
         )
         steps.extend(_step_rows(job.id, definition))

@@ -12,6 +12,7 @@ from torkd.datastore.postgres.migrations import migrate
 from torkd.datastore.postgres.pool import PoolOptions, engine_pool, reading_pool
 from torkd.datastore.postgres.reading import PostgresReading
 from torkd.datastore.postgres.rekeying import Rekeying, Tell
+from torkd.datastore.postgres.schedule_reading import ScheduleUpkeep
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.postgres.upkeep import PostgresUpkeep
@@ -20,7 +21,7 @@ from torkd.sealing import KeyMissing, KeyRing
 SQL = load_statements("upkeep.sql")
 
 
-class PostgresDatastore(PostgresReading, PostgresUpkeep):
+class PostgresDatastore(PostgresReading, PostgresUpkeep, ScheduleUpkeep):
     """Implements `torkd.datastore.protocol.Datastore`."""
 
     def __init__(self, options: PoolOptions, keys: KeyRing | None = None) -> None:

@@ -48,7 +48,7 @@ def _of_both(row: Row) -> dict[str, Any]:
         "description": row["description"],
         "tags": row["tags"],
         "state": JobState(row["state"]),
-        "created_by": _user(row),
+        "created_by": read_user(row),
         "created_at": as_utc(row["created_at"]),
         "started_at": moment(row["started_at"]),
         "completed_at": moment(row["completed_at"]),
@@ -62,7 +62,8 @@ def _of_both(row: Row) -> dict[str, Any]:
     }
 
 
-def _user(row: Row) -> User | None:
+def read_user(row: Row) -> User | None:
+    """Whoever made it, of the columns of `users` in a row."""
     if row["user_id"] is None:
         return None
     return User(

@@ -7,8 +7,9 @@ from torkd.datastore.postgres.examining import Examination
 from torkd.datastore.postgres.job_reading import JobReading
 from torkd.datastore.postgres.log_reading import LogReading
 from torkd.datastore.postgres.node_reading import NodeReading
+from torkd.datastore.postgres.schedule_reading import ScheduleReading
 from torkd.datastore.postgres.task_reading import TaskReading
 
 
-class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, Examination, PostgresAccounts):
+class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, ScheduleReading, Examination, PostgresAccounts):
     """Implements `torkd.datastore.protocol.Reading`, `Examining` and `Accounts` on lent connections."""

@@ -25,7 +25,7 @@ _SUSPICIOUS = f'"{MARK}'
 """In JSON, where such a value begins."""
 
 COLUMNS = ("name", "error", "result", "description", "output", "webhooks", "spec", "scope", "value", "items")
-"""Of jobs, job_details, job_steps, job_context, tasks and task_items. A log is masked before it comes here, and searched."""
+"""Of jobs, job_details, job_steps, job_context, tasks, task_items and schedules. A log is masked before it comes here, and searched."""
 
 TROUBLE_SECONDS = 30.0
 """For how long a value that could not be opened is told as trouble."""

@@ -27,5 +27,6 @@ SEALED_TABLES = (
     SealedTable("job_steps", "job_id", (("job_id", "text"), ("position", "int")), ("spec",)),
     SealedTable("job_context", "job_id", (("job_id", "text"), ("key", "text")), ("value",)),
     SealedTable("tasks", "job_id", _ID, ("name", "error", "result", "scope", "spec")),
+    SealedTable("schedules", "id", _ID, ("spec", "error"), of_jobs=False),
     SealedTable("task_items", "job_id", (("task_id", "text"), ("block", "int")), ("items",)),
 )

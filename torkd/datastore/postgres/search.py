@@ -20,7 +20,7 @@ from torkd.datastore.protocol import JobQuery
 _SQL = load_statements("job_search.sql")
 _ALL_STATES = [state.value for state in JobState]
 _HIGHEST = "\U0010ffff"
-_OF_THE_ROW = frozenset({"has_state", "has_prefix", "may_be_seen"})
+_OF_THE_ROW = frozenset({"has_state", "has_prefix", "has_schedule", "may_be_seen"})
 # conditions that the table of jobs answers alone
 
 
@@ -66,6 +66,8 @@ def understand(query: JobQuery, cursor: psycopg.Cursor[Row]) -> Search:
     if query.id_prefix:
         prefix = bindable(query.id_prefix)
         search._require("has_prefix", id_from=prefix, id_to=prefix + _HIGHEST)
+    if query.schedule_id:
+        search._require("has_schedule", schedule_id=bindable(query.schedule_id))
     if query.viewer is not None:
         search._require("may_be_seen", viewer=query.viewer.user_id, viewer_ids=query.viewer.ids)
     if words:

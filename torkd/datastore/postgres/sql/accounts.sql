@@ -26,6 +26,12 @@ SELECT j.id FROM jobs j
  WHERE j.id = ANY(%(job_ids)s)
    AND (j.viewers IS NULL OR j.created_by = %(viewer)s OR j.viewers && %(viewer_ids)s::text[]);
 
+-- name: visible_schedule
+-- Whether a schedule is there and may be seen.
+SELECT id FROM schedules
+ WHERE id = %(schedule_id)s AND state <> 'DELETED'
+   AND (viewers IS NULL OR created_by = %(viewer)s OR viewers && %(viewer_ids)s::text[]);
+
 -- name: job_of_task
 SELECT job_id FROM tasks WHERE id = %(task_id)s;
 

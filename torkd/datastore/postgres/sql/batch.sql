@@ -149,21 +149,22 @@ SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node
 -- name: insert_jobs
 INSERT INTO jobs (id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
                   created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-                  auto_delete, has_secrets, viewers)
+                  auto_delete, has_secrets, viewers, schedule_id)
 SELECT id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
        created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-       auto_delete, has_secrets, viewers
+       auto_delete, has_secrets, viewers, schedule_id
 FROM json_to_recordset(%(rows)s::json) AS r (
     id text, root_id text, parent_job_id text, parent_task_id text, name text, state text, position int,
     task_count int, progress float8, version bigint, created_by text, created_at timestamptz, started_at timestamptz,
     completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text, defaults text,
-    auto_delete text, has_secrets boolean, viewers text[]);
+    auto_delete text, has_secrets boolean, viewers text[], schedule_id text);
 
 -- name: insert_details
-INSERT INTO job_details (job_id, description, tags, output, webhooks, search)
-SELECT job_id, description, tags, output, webhooks, to_tsvector('english', left(searched, 100000))
+INSERT INTO job_details (job_id, description, tags, output, webhooks, schedule_id, schedule_cron, search)
+SELECT job_id, description, tags, output, webhooks, schedule_id, schedule_cron, to_tsvector('english', left(searched, 100000))
 FROM json_to_recordset(%(rows)s::json) AS r (
-    job_id text, searched text, description text, tags text[], output text, webhooks text);
+    job_id text, searched text, description text, tags text[], output text, webhooks text, schedule_id text,
+    schedule_cron text);
 
 -- name: insert_steps
 INSERT INTO job_steps (job_id, position, spec, reads, reads_all)

@@ -25,13 +25,17 @@ CREATE TABLE jobs (
     defaults        text,                      -- JSON
     auto_delete     text,
     has_secrets     boolean NOT NULL DEFAULT false,
-    viewers         text[]                     -- ids of the users and roles that may see it; null: everybody. Never changes
+    viewers         text[],                    -- ids of the users and roles that may see it; null: everybody. Never changes
+    schedule_id     text                       -- the schedule that made it; to find it by, also in job_details
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
 CREATE INDEX jobs_active ON jobs (state) WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
 CREATE INDEX jobs_children ON jobs (parent_job_id) WHERE parent_job_id IS NOT NULL;
 CREATE INDEX jobs_to_delete ON jobs (delete_at) WHERE delete_at IS NOT NULL;
 CREATE INDEX jobs_id_prefix ON jobs (id text_pattern_ops);
+CREATE INDEX jobs_of_schedule ON jobs (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL;
+CREATE INDEX jobs_of_schedule_active ON jobs (schedule_id)
+    WHERE schedule_id IS NOT NULL AND state IN ('PENDING', 'SCHEDULED', 'RUNNING');
 
 -- What a job was submitted with and never changes.
 CREATE TABLE job_details (
@@ -186,6 +190,34 @@ CREATE TABLE idempotency (
 );
 CREATE INDEX idempotency_of_job ON idempotency (job_id);
 CREATE INDEX idempotency_expired ON idempotency (expires_at) WHERE expires_at IS NOT NULL;
+
+-- A job that starts again and again.
+CREATE TABLE schedules (
+    id           text PRIMARY KEY,
+    state        text NOT NULL,                -- ACTIVE, PAUSED, or DELETED: only its jobs are still to be removed
+    spec         text NOT NULL,                -- JSON of the definition
+    zone         text NOT NULL,                -- the time zone where the cron text names none
+    created_by   text NOT NULL,                -- users.id
+    viewers      text[],                       -- who may see it and its jobs, as in jobs
+    created_at   timestamptz NOT NULL,         -- by the clock of the database; intervals count from here
+    next_tick_at timestamptz,                  -- nominal time of the next tick
+    due_at       timestamptz,                  -- when to look at it: then, or later after something went wrong
+    last_at      timestamptz,                  -- when it last started a job
+    error        text NOT NULL DEFAULT ''      -- why a tick could not fire
+) WITH (fillfactor = 70);
+CREATE INDEX schedules_newest ON schedules (created_at DESC, id DESC);
+CREATE INDEX schedules_due ON schedules (due_at) WHERE state = 'ACTIVE' AND due_at IS NOT NULL;
+CREATE INDEX schedules_deleted ON schedules (id) WHERE state = 'DELETED';
+
+-- The ticks that have fired, each once: written with its job, and kept until after that is gone.
+CREATE TABLE schedule_ticks (
+    schedule_id text NOT NULL,
+    tick        timestamptz NOT NULL,          -- its nominal time
+    job_id      text NOT NULL,
+    expires_at  timestamptz NOT NULL,          -- when to remove it, if its job is gone by then
+    PRIMARY KEY (schedule_id, tick)
+);
+CREATE INDEX schedule_ticks_expired ON schedule_ticks (expires_at);
 
 -- People, the guest, and keys (`api_keys`), which are accounts without a password. Those that are deleted stay as the creators of their jobs.
 CREATE TABLE users (
