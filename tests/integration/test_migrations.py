@@ -178,3 +178,20 @@ def test_shipped_migrations_are_numbered_without_gaps_and_say_who_can_still_run(
     versions = [migration.version for migration in shipped()]
     assert versions == list(range(1, len(versions) + 1))
     assert all(1 <= migration.oldest <= migration.version for migration in shipped())
+
+
+def test_what_tasks_had_printed_moves_to_the_partition_of_its_day(dsn: str) -> None:
+    steps = shipped()
+    before = next(step.version for step in steps if step.name == "log_days") - 1
+    migrate(dsn, steps[:before])
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO task_log_parts (task_id, dispatch, run_id, number, job_id, contents, created_at) "
+            "SELECT 't', 1, 'r', n, 'j', 'line ' || n, now() - make_interval(days => n * 60) FROM generate_series(0, 3) n"
+        )
+    migrate(dsn, steps)
+    found = rows(dsn, "SELECT seq, contents, tableoid::regclass::text FROM task_log_parts ORDER BY seq")
+    assert [(seq, contents) for seq, contents, _ in found] == [(n + 1, f"line {n}") for n in range(4)]
+    assert [home == "task_log_parts_default" for _, _, home in found] == [False, False, True, True]
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT nextval('task_log_parts_seq')").fetchone() == (5,)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import falcon
 
 from tork.wire import Told
+from torkd.accounts.caller import NOBODY
+from torkd.api.auth import caller_of
 from torkd.api.media import answer
 from torkd.api.operations import operation
 from torkd.checks import Checks
@@ -31,13 +32,9 @@ class Health(Told, frozen=True, kw_only=True):
 class HealthResource:
     """The health of this process."""
 
-    def __init__(
-        self, checks: Checks, version: str, *, may_see: Callable[[falcon.Request], bool] = lambda req: True
-    ) -> None:
-        """Who may not see the parts is told the status alone: names and errors say much of what is behind the API."""
+    def __init__(self, checks: Checks, version: str) -> None:
         self._checks = checks
         self._version = version
-        self._may_see = may_see
 
     @operation("Whether everything that this process stands on works", answer=Health, others={503: Health})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -46,7 +43,8 @@ class HealthResource:
         if not is_up:
             resp.status = 503
         document: dict[str, Any] = {"status": "UP" if is_up else "DOWN", "version": self._version}
-        if self._may_see(req):
+        if caller_of(req) is not NOBODY:
+            # Names and errors say much of what is behind the API: not to those who have not said who they are.
             document["indicators"] = {
                 name: {"status": "DOWN", "error": error} if error else {"status": "UP"}
                 for name, error in errors.items()

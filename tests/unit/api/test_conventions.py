@@ -109,6 +109,26 @@ def test_health_is_down_when_an_indicator_raises(api: Api, caplog: pytest.LogCap
     assert "broker is down: no answer" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("authorization", "shown"),
+    [
+        (None, False),
+        ("Bearer wrong", False),
+        ("Bearer", False),
+        ("Basic !", False),
+        ("Bearer the-key-of-this-test", True),
+    ],
+    ids=["none", "wrong", "empty", "another scheme", "good"],
+)
+def test_where_keys_are_asked_for_the_parts_are_shown_to_those_who_have_one(
+    api: Api, authorization: str | None, shown: bool
+) -> None:
+    api.serve(options=ApiOptions(asks_keys=True, key="the-key-of-this-test"))
+    answer = api.get("/health", headers={"Authorization": authorization} if authorization else {})
+    assert (answer.status_code, "indicators" in answer.json) == (200, shown)
+    assert api.get("/metrics").status_code == 400
+
+
 def test_a_worker_serves_its_health_and_nothing_else() -> None:
     import falcon.testing
 

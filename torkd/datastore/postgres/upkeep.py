@@ -16,6 +16,7 @@ from tork.task import DEFAULT_QUEUE, TaskDefinition
 from tork.wire import StoredDecoder
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.account_protocol import AUDIT_SECONDS
+from torkd.datastore.postgres.log_days import COARSE_SECONDS, keep_log_days
 from torkd.datastore.postgres.pool import Connection, Pool
 from torkd.datastore.postgres.querying import bindable
 from torkd.datastore.postgres.sealed_columns import SealedColumns
@@ -175,16 +176,18 @@ class PostgresUpkeep:
         self, *, jobs_seconds: float, logs_seconds: float, audit_seconds: float = AUDIT_SECONDS, limit: int
     ) -> int:
         """Remove some of what the retention no longer covers; how many rows went. Zero when nothing is left to remove."""
+        dropped = keep_log_days(self._pool, logs_seconds)
         with self._pool.connection() as connection:
             if not connection.execute(SQL.lock_retention).fetchone()[0]:  # type: ignore[index]  # it answers always
                 return 0
             gone = _delete_jobs(connection, jobs_seconds, limit)
-            gone += connection.execute(SQL.delete_old_logs, {"age": logs_seconds, "limit": limit}).rowcount
+            statement = SQL.delete_old_logs if logs_seconds < COARSE_SECONDS else SQL.delete_old_stray_logs
+            gone += connection.execute(statement, {"age": logs_seconds, "limit": limit}).rowcount
             gone += connection.execute(SQL.delete_old_audit, {"age": audit_seconds, "limit": limit}).rowcount
-            connection.execute(SQL.delete_old_keys)
+            gone += connection.execute(SQL.delete_old_keys, {"limit": limit}).rowcount
             connection.execute(SQL.forget_leases)
             connection.execute(SQL.forget_nodes)
-        return gone
+        return gone + dropped
 
 
 def _delete_jobs(connection: Connection, age: float, limit: int) -> int:

@@ -92,8 +92,10 @@ SELECT j.state,
        CASE WHEN j.state IN ('PENDING', 'SCHEDULED', 'RUNNING') THEN false
             ELSE NOT EXISTS (
                 SELECT FROM tasks t
-                 WHERE t.job_id = j.id AND t.log_parts > 0
-                   AND t.log_parts > (SELECT count(*) FROM task_log_parts p WHERE p.task_id = t.id AND p.run_id = t.run_id))
+                  LEFT JOIN (SELECT p.task_id, p.run_id, count(*) AS parts
+                               FROM task_log_parts p WHERE p.job_id = %(job_id)s GROUP BY p.task_id, p.run_id) AS stored
+                         ON stored.task_id = t.id AND stored.run_id = t.run_id
+                 WHERE t.job_id = j.id AND t.log_parts > coalesce(stored.parts, 0))
        END AS complete
   FROM jobs j
  WHERE j.id = %(job_id)s;

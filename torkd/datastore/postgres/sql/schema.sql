@@ -138,21 +138,26 @@ CREATE TABLE outbox (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX outbox_oldest ON outbox (created_at);
 
--- Log parts. seq grows in the order of commits, because writers take turns.
+-- Log parts. seq grows in the order of commits, because writers take turns. Each day (UTC) has a partition, task_log_parts_YYYYMMDD,
+-- which upkeep makes ahead and drops when it is old. What no day is there for (the first moments of a new database, a worker
+-- whose clock is far off) is in the default one.
+CREATE SEQUENCE task_log_parts_seq;
 CREATE TABLE task_log_parts (
     task_id    text NOT NULL,
     dispatch   integer NOT NULL,
     run_id     text NOT NULL,
     number     integer NOT NULL,
     job_id     text NOT NULL,
-    seq        bigint GENERATED ALWAYS AS IDENTITY,
+    seq        bigint NOT NULL DEFAULT nextval('task_log_parts_seq'),
     contents   text NOT NULL,
-    created_at timestamptz NOT NULL,
-    PRIMARY KEY (task_id, dispatch, run_id, number)
-);
-CREATE UNIQUE INDEX task_log_parts_of_job ON task_log_parts (job_id, seq);
+    created_at timestamptz NOT NULL,           -- when it was printed, by the worker: the same in every copy of the part
+    PRIMARY KEY (task_id, dispatch, run_id, number, created_at)
+) PARTITION BY RANGE (created_at);
+ALTER SEQUENCE task_log_parts_seq OWNED BY task_log_parts.seq;
+CREATE INDEX task_log_parts_of_job ON task_log_parts (job_id, seq);
 CREATE INDEX task_log_parts_of_task ON task_log_parts (task_id, seq);
-CREATE INDEX task_log_parts_oldest ON task_log_parts (created_at);
+CREATE INDEX task_log_parts_oldest ON task_log_parts USING brin (created_at) WITH (pages_per_range = 32);
+CREATE TABLE task_log_parts_default PARTITION OF task_log_parts DEFAULT;
 
 -- Processes that take part, one row per node; the lease is that of its latest incarnation.
 CREATE TABLE nodes (

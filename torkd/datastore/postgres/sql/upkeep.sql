@@ -167,8 +167,10 @@ DELETE FROM tasks WHERE ctid = ANY(ARRAY(SELECT ctid FROM tasks WHERE job_id = A
 DELETE FROM task_items WHERE ctid = ANY(ARRAY(SELECT ctid FROM task_items WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s));
 
 -- name: delete_some_log_parts
-DELETE FROM task_log_parts
-WHERE ctid = ANY(ARRAY(SELECT ctid FROM task_log_parts WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s));
+-- By what tells a part in all partitions: places are counted in each of them.
+DELETE FROM task_log_parts p
+USING (SELECT job_id, seq FROM task_log_parts WHERE job_id = ANY(%(jobs)s) LIMIT %(limit)s) AS old
+WHERE p.job_id = old.job_id AND p.seq = old.seq;
 
 -- name: delete_jobs
 -- What is left of jobs without tasks. Their idempotency keys are kept for seven days more.
@@ -179,12 +181,33 @@ WITH a AS (DELETE FROM job_details WHERE job_id = ANY(%(jobs)s)),
 DELETE FROM jobs WHERE id = ANY(%(jobs)s);
 
 -- name: delete_old_logs
-DELETE FROM task_log_parts WHERE ctid = ANY(ARRAY(
-    SELECT ctid FROM task_log_parts WHERE created_at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
+-- Where logs are kept so short that whole days are too coarse.
+DELETE FROM task_log_parts p
+USING (SELECT job_id, seq FROM task_log_parts
+        WHERE created_at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s) AS old
+WHERE p.job_id = old.job_id AND p.seq = old.seq;
+
+-- name: delete_old_stray_logs
+-- What is in no day's partition.
+DELETE FROM task_log_parts_default WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM task_log_parts_default WHERE created_at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
+
+-- name: log_days
+-- The partitions of days, and the time.
+SELECT now(), array(SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                    WHERE i.inhparent = 'task_log_parts'::regclass);
+
+-- name: has_stray_logs
+-- Whether parts of that time are in no day's partition: then it can't have one any more.
+SELECT EXISTS (SELECT FROM task_log_parts_default WHERE created_at >= %(start)s AND created_at < %(end)s);
+
+-- name: set_lock_timeout
+-- For this transaction.
+SELECT set_config('lock_timeout', %(timeout)s, true);
 
 -- name: delete_old_audit
 DELETE FROM audit_log WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM audit_log WHERE at < now() - make_interval(secs => %(age)s) LIMIT %(limit)s));
 
 -- name: delete_old_keys
-DELETE FROM idempotency WHERE expires_at < now();
+DELETE FROM idempotency WHERE ctid = ANY(ARRAY(SELECT ctid FROM idempotency WHERE expires_at < now() LIMIT %(limit)s));
