@@ -10,14 +10,15 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import torkd
+from tork.errors import StartError
 from torkd.api.listener import Listener, Place, listen
 from torkd.api.served import Served
-from torkd.api.server import ServerOptions, serve
+from torkd.api.server import ServerOptions, Tls, serve
 from torkd.banner import show_banner
 from torkd.extensions import Extensions
 from torkd.logs import configure_logging, set_level
@@ -61,6 +62,22 @@ class Mode:
     """The daemon of this process, not yet started; takes the port."""
     drain_seconds: float
     processes: int = 1
+    tls: Tls | None = None
+
+
+def tls_of(settings: Settings) -> Tls | None:
+    """What HTTPS needs, where it is wanted. Raises `StartError` when it can't be used."""
+    tls = settings.coordinator.tls
+    if tls.cert is None and tls.key is None:
+        return None
+    if tls.cert is None or tls.key is None:
+        has, lacks = ("key", "cert") if tls.cert is None else ("cert", "key")
+        raise StartError(
+            f"coordinator.tls.{has} is set without coordinator.tls.{lacks} (right would be both, or neither)"
+        )
+    found = Tls(certificate=tls.cert, key=tls.key)
+    found.check()
+    return found
 
 
 def open_door(loaded: Loaded, place: Place) -> Listener:
@@ -75,7 +92,7 @@ def open_door(loaded: Loaded, place: Place) -> Listener:
 def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: Any) -> int:
     """Serve until a signal ends it; the exit code. `told` is logged with the first line. Raises `StartError`."""
     # Asked now: gunicorn takes the socket over.
-    port, endpoint = listener.port, listener.endpoint
+    port, endpoint = listener.port, replace(listener, scheme="https" if mode.tls else "http").endpoint
 
     def start() -> Served:
         switch_often()
@@ -91,7 +108,9 @@ def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: A
             reload=lambda: _reload(daemon, extensions),
         )
 
-    code = serve(listener, ServerOptions(drain_seconds=mode.drain_seconds, processes=mode.processes), start=start)
+    code = serve(
+        listener, ServerOptions(drain_seconds=mode.drain_seconds, processes=mode.processes, tls=mode.tls), start=start
+    )
     log.info("stopped")
     return code
 

@@ -5,6 +5,7 @@ The HTTP library has its only home here and is imported when the first request i
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tork.errors import IdempotencyConflict, NotFound, StateConflict, TorkError
+from tork.errors import IdempotencyConflict, NotFound, SettingsError, StateConflict, TorkError
 from torkctl.client.patience import Patience
 from torkctl.errors import Denied, NoAnswer, Refused, Unreached, Unsupported
 from torkctl.settings import Credentials
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 _CONNECT_SECONDS = 5.0
@@ -141,7 +144,7 @@ class Transport:
             # a proxy can't know what our own loopback is
             trust_env=parts.hostname not in {"localhost", "127.0.0.1", "::1"},
             # certificates are loaded only where they are looked at: it takes 50 ms, and redirects are not followed
-            verify=parts.scheme == "https",
+            verify=_trusted() if parts.scheme == "https" else False,
         )
 
     def _headers(self) -> dict[str, str]:
@@ -163,6 +166,19 @@ class Transport:
         if isinstance(error, httpx2.TimeoutException):
             return NoAnswer(f"{self.endpoint} did not answer in time")
         return NoAnswer(f"the connection to {self.endpoint} was lost ({_reason(error)})")
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """Whose certificates count: those of SSL_CERT_FILE and SSL_CERT_DIR, on our own loopback too, else the usual ones."""
+    import ssl
+
+    file, directory = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if not file and not directory:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file or None, capath=directory or None)
+    except OSError as error:
+        raise SettingsError(f"SSL_CERT_FILE or SSL_CERT_DIR can't be used: {error.strerror or error}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -41,6 +41,7 @@ class Listener:
     sock: socket.socket
     host: str
     """As it was configured; empty for all interfaces."""
+    scheme: str = "http"
 
     @property
     def port(self) -> int:
@@ -51,7 +52,7 @@ class Listener:
     def endpoint(self) -> str:
         """Its URL, for people and for clients on this machine."""
         host = self.host or "localhost"
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def listen(place: Place) -> Listener:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -31,6 +33,34 @@ _START_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tls:
+    """What HTTPS needs. The files are read again for every connection, so a renewed certificate needs no restart."""
+
+    certificate: Path
+    key: Path
+
+    def check(self) -> None:
+        """Raises `StartError` when they can't be used."""
+        try:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
+        except ssl.SSLError as error:
+            raise StartError(
+                f"coordinator.tls.cert {self.certificate} and coordinator.tls.key {self.key} can't be used: "
+                f"{error.reason or error} (right would be PEM files of one pair, the key without a passphrase)"
+            ) from error
+        except OSError as error:
+            raise StartError(
+                f"coordinator.tls.cert {self.certificate} or coordinator.tls.key {self.key} can't be read: {error.strerror}"
+            ) from error
+
+
+def _no_passphrase() -> str:
+    """Never ask on the terminal: a daemon has none."""
+    return ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ServerOptions:
     """How to serve."""
 
@@ -39,6 +69,8 @@ class ServerOptions:
     processes: int = 1
     threads: int = 64
     connections: int = 4096
+    tls: Tls | None = None
+    """None: plain HTTP."""
 
 
 def serve(
@@ -118,6 +150,12 @@ class _Application(BaseApplication):
             "limit_request_line": 8190,
             "default_proc_name": "torkd",
         }
+        if options.tls is not None:
+            values |= {
+                "certfile": str(options.tls.certificate),
+                "keyfile": str(options.tls.key),
+                "do_handshake_on_connect": False,
+            }
         for name, value in values.items():
             self.cfg.set(name, value)
 

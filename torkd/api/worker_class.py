@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -48,6 +49,7 @@ _CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
     (http_errors.UnsupportedTransferCoding, 501),
     (http_errors.ExpectationFailed, 417),
     (http_errors.ParseException, 400),
+    (ssl.SSLError, 400),
 )
 
 

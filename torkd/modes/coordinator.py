@@ -20,7 +20,7 @@ from torkd.datastore.postgres.migrations import check_dsn
 from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.metrics.sharing import shared_figures
-from torkd.serving import Mode, open_door, serve_mode
+from torkd.serving import Mode, open_door, serve_mode, tls_of
 from torkd.settings import Loaded, Settings
 from torkd.starting import Starter
 
@@ -82,12 +82,14 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
         check_dsn(settings.datastore.postgres.dsn)
         if not loaded.is_explicit(DSN_KEY):
             log.warning("%s is not set: the database is looked for where its default says, on this machine", DSN_KEY)
+    tls = tls_of(settings)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
     settings = with_api_key(settings, sys.stderr.write)
     mode = Mode(
         make=lambda port: make_coordinator_daemon(settings, extensions, port),
         drain_seconds=STOP_SECONDS + _CLOSE_SECONDS,
         processes=settings.coordinator.processes,
+        tls=tls,
     )
     with shared_figures(mode.processes):
         return serve_mode(extensions, listener, mode)

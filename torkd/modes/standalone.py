@@ -8,7 +8,7 @@ from torkd.api.listener import coordinator_place
 from torkd.coordinator_wiring import with_api_key
 from torkd.database import database
 from torkd.extensions import Extensions
-from torkd.serving import Mode, open_door, serve_mode
+from torkd.serving import Mode, open_door, serve_mode, tls_of
 from torkd.settings import Loaded
 from torkd.wiring import Engine, check_supported, make_engine
 
@@ -18,6 +18,7 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
     settings = loaded.settings
     check_supported(settings, extensions)
     runtime_type = loaded.runtime_type(standalone=True)
+    tls = tls_of(settings)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
     settings = with_api_key(settings, sys.stderr.write)
     with database(loaded, standalone=True) as dsn:
@@ -25,5 +26,5 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
         def make(port: int) -> Engine:
             return make_engine(settings, dsn=dsn, runtime_type=runtime_type, port=port, extensions=extensions)
 
-        mode = Mode(make=make, drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds())
+        mode = Mode(make=make, drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds(), tls=tls)
         return serve_mode(extensions, listener, mode, runtime=runtime_type)

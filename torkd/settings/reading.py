@@ -116,7 +116,7 @@ def _complete(explicit: Mapping[str, Any], machine: Machine) -> dict[str, Any]:
         if name not in explicit:
             values[name] = derived.compute(values, machine)
     for key in KEYS.values():
-        if isinstance(key.kind, FilePath):
+        if isinstance(key.kind, FilePath) and values.get(key.name) is not None:
             values[key.name] = machine.cwd / expand_home(str(values[key.name]), machine.home)
     served = {name: size for name, size in values["worker.queues"].items() if name not in COORDINATOR_QUEUES}
     values["worker.queues"] = served or KEYS["worker.queues"].default

@@ -101,6 +101,8 @@ CASES = [
     Case("coordinator.address", None, '"localhost:9"', "localhost:9", "localhost:9"),
     Case("coordinator.name", "Coordinator", '"c"', "c", "c"),
     Case("coordinator.processes", 1, "2", "2", 2),
+    Case("coordinator.tls.cert", None, '"/c.pem"', "/c.pem", Path("/c.pem")),
+    Case("coordinator.tls.key", None, '"/c.key"', "/c.key", Path("/c.key")),
     Case("middleware.web.cors.origins", ("*",), '["a", "b"]', "a,b", ("a", "b")),
     Case("middleware.web.cors.methods", ("*",), '"GET,PUT"', "GET,PUT", ("GET", "PUT")),
     Case("middleware.web.cors.headers", ("*",), '["X-A"]', "X-A", ("X-A",)),

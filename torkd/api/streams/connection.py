@@ -7,6 +7,7 @@ holds back itself and nothing else. Writing never blocks.
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 
@@ -16,6 +17,7 @@ from torkd.api.streams.feed import Feed, Told
 LAST_CHUNK = b"0\r\n\r\n"
 _REST_FACTOR, _SHORT_REST_FACTOR = 4.0, 0.5
 _MAX_REST_SECONDS = 1.0
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Connection:
@@ -113,6 +115,16 @@ class Connection:
                 self._append(self.feed.farewell())
                 self._send(now)
 
+    def has_left(self) -> bool:
+        """A client has nothing to say on a stream: what it sends is dropped, and an end means that it left."""
+        with self._lock:  # TLS may not be read and written at the same time
+            try:
+                return not self.sock.recv(65536)
+            except _NOT_NOW:
+                return False
+            except OSError:
+                return True
+
     @property
     def wants_to_write(self) -> bool:
         with self._lock:
@@ -176,7 +188,7 @@ class Connection:
                 sent = self.sock.send(self._unsent)
                 del self._unsent[:sent]
                 self._sent_at = now
-        except BlockingIOError:
+        except _NOT_NOW:
             pass
         except OSError:
             self._broken = True

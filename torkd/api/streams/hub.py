@@ -210,7 +210,7 @@ class StreamHub:
                 os.read(self._wake_reader, 65536)
                 continue
             connection: Connection = key.data
-            if events & selectors.EVENT_READ and self._has_left(connection):
+            if events & selectors.EVENT_READ and connection.has_left():
                 self._drop(connection)
             elif events & selectors.EVENT_WRITE:
                 connection.flush(time.monotonic())
@@ -219,15 +219,6 @@ class StreamHub:
         while not self._to_attend.empty():
             asking.add(self._to_attend.get())
         return asking
-
-    def _has_left(self, connection: Connection) -> bool:
-        """A client has nothing to say on a stream: what it sends is dropped, and an end means that it left."""
-        try:
-            return not connection.sock.recv(65536)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
 
     def _adjust(self, connection: Connection) -> None:
         """Watch the socket for what the connection needs now, or let it go."""

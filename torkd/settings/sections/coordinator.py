@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from torkd.settings.addresses import check_address
-from torkd.settings.kinds import Flag, Number, Text
+from torkd.settings.kinds import FilePath, Flag, Number, Text
 from torkd.settings.sections.section import Section
 
 _CONSUMERS = Number(means="consumers of this queue; less than 1 counts as 1", least=1, most=10_000, raised=True)
@@ -43,6 +44,16 @@ class CoordinatorQueues(Section, frozen=True, kw_only=True):
     redeliveries: Annotated[int, _CONSUMERS] = 1
 
 
+class Tls(Section, frozen=True, kw_only=True):
+    """`[coordinator.tls]`"""
+
+    cert: Annotated[
+        Path | None,
+        FilePath(means="serve HTTPS with this certificate (PEM, with those above it)", default_text="plain HTTP"),
+    ] = None
+    key: Annotated[Path | None, FilePath(means="its private key (PEM)", default_text="plain HTTP")] = None
+
+
 class Coordinator(Section, frozen=True, kw_only=True):
     """`[coordinator]`"""
 
@@ -58,6 +69,7 @@ class Coordinator(Section, frozen=True, kw_only=True):
     processes: Annotated[
         int, Number(means="processes that serve the API, each a full coordinator", least=1, most=256)
     ] = 1
+    tls: Tls = Tls()
     api: Api = Api()
     queues: CoordinatorQueues = CoordinatorQueues()
 
