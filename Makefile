@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench chaos soak fuzz servers clean
+.PHONY: help hello serve test lint check bench million chaos soak fuzz servers clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -29,6 +29,9 @@ check: lint test  ## all that a change has to pass
 
 bench: $(BIN)/.dev  ## figures, as ratios against something run in the same minute
 	$(BIN)/python -m tests.bench
+
+million: $(BIN)/.dev  ## a database with a million jobs and five million tasks, and how fast the API is on it
+	$(BIN)/python -m tests.bench.million
 
 chaos: $(BIN)/.dev servers  ## 300 faults under load, for up to an hour, and whether anything was lost
 	$(BIN)/python -m tests.chaos --faults 300

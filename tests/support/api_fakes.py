@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -123,6 +123,10 @@ class FakeReading:
     def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
         self.asked = (job_id, execution)
         return self._job(job_id)
+
+    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
+        tasks = self._job(job_id).execution
+        yield from (tasks[start : start + 700] for start in range(0, len(tasks), 700))
 
     def get_summary(self, job_id: str) -> JobSummary:
         return _summary(self._job(job_id))

@@ -10,6 +10,7 @@ from tork.page import Page
 from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
 from torkd.api.errors import refusal
+from torkd.api.large_job import MANY_TASKS, answer_in_parts
 from torkd.api.media import answer
 from torkd.api.openapi import JOB_FILE
 from torkd.api.operations import (
@@ -99,8 +100,12 @@ class JobResource:
         ),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
-        job = self._reading.get_job(job_id, _execution_page(req))
-        answer(req, resp, self._showing.of_job(job_id, job))
+        page = _execution_page(req)
+        job = self._reading.get_job(job_id, page or ExecutionPage(size=MANY_TASKS))
+        if page is None and len(job.execution) >= MANY_TASKS:
+            answer_in_parts(req, resp, job, self._reading, self._showing)
+        else:
+            answer(req, resp, self._showing.of_job(job_id, job))
 
     @operation("A page of the job's log, newest part first", answer=Page[TaskLogPart], parameters=LOG_PAGE)
     def on_get_log(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:

@@ -10,7 +10,7 @@ Errors: `DatastoreUnavailable` when the server does not answer (wait and try aga
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -164,6 +164,9 @@ class Reading(ScheduleReading, Protocol):
 
     def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
         """Everything about a job; the whole execution unless a page is asked for. Raises `NotFound`."""
+
+    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
+        """The whole execution, some tasks at a time, of one moment. To be read to its end at once: it holds a connection."""
 
     def get_summary(self, job_id: str) -> JobSummary:
         """A job in few words. Raises `NotFound`."""

@@ -23,7 +23,7 @@ from tests.support.datastore_play import DatastorePlay
 from tork.errors import BrokerUnavailable
 from tork.task import AutoDelete, Retry
 from torkd.broker.messages import LogPrinted, RunTask
-from torkd.datastore.protocol import Dispatch
+from torkd.datastore.protocol import Dispatch, JobQuery
 from torkd.engine.events import CancelRequested, ChildrenDue, RetryDue
 
 LEASE = 15.0
@@ -217,6 +217,19 @@ def test_a_private_engine_leaves_nothing_of_its_jobs(play: DatastorePlay) -> Non
 
 
 # Retention
+
+
+def test_jobs_are_counted_as_they_come_and_go_and_the_counts_are_put_together(play: DatastorePlay) -> None:
+    def total() -> int:
+        return play.datastore.list_jobs(JobQuery(), page=1, size=1).total_items
+
+    for number in range(3):
+        play.submit(a_job(), f"j{number}")
+    assert (total(), play.count("job_counts")) == (3, 4)
+    play.change("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs LIMIT 2)")
+    assert (total(), play.count("job_counts")) == (1, 5)
+    play.datastore.delete_old(jobs_seconds=1e9, logs_seconds=1e9, limit=10)
+    assert (total(), play.count("job_counts")) == (1, 1)
 
 
 @pytest.mark.parametrize("outcome", ["COMPLETED", "FAILED", "CANCELLED"])

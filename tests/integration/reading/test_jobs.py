@@ -129,20 +129,30 @@ def test_lists_show_the_newest_first_in_pages(reading: PostgresReading, stored: 
     assert (beyond.items, beyond.number, beyond.size, beyond.total_items) == ([], 10**30, 0, 5)
 
 
-def test_totals_stop_at_ten_thousand(reading: PostgresReading, stored: StoredRows) -> None:
-    stored.job("j1", tags=["many"])
+def test_totals_of_a_search_stop_at_ten_thousand_and_that_of_all_does_not(
+    reading: PostgresReading, stored: StoredRows
+) -> None:
+    stored.job("j1", state="FAILED")
     stored.execute(
         "INSERT INTO jobs (id, root_id, name, state, task_count, created_by, created_at)"
         " SELECT 'x' || n, 'x', 'x', 'COMPLETED', 1, 'x', now() FROM generate_series(1, %s) n",
-        (COUNTED_AT_MOST,),
+        (COUNTED_AT_MOST + 1,),
     )
     stored.execute(
-        "INSERT INTO job_details (job_id, search) SELECT id, '' FROM jobs WHERE name = 'x'",
+        "INSERT INTO job_details (job_id, tags, search) SELECT id, '{many}', to_tsvector('film') FROM jobs WHERE name = 'x'",
     )
     page = reading.list_jobs(JobQuery(), page=1, size=10)
-    assert (page.total_items, page.total_pages, page.total_is_lower_bound) == (10_000, 1000, True)
-    exact = reading.list_jobs(JobQuery(states=(JobState.COMPLETED,)), page=1, size=10)
-    assert (exact.total_items, exact.total_is_lower_bound) == (10_000, False)
+    assert (page.total_items, page.total_pages, page.total_is_lower_bound) == (10_002, 1001, False)
+    for query in (JobQuery(states=(JobState.COMPLETED,)), JobQuery(tags=("many",)), JobQuery(text="film completed")):
+        capped = reading.list_jobs(query, page=1, size=10)
+        assert (capped.total_items, capped.total_pages, capped.total_is_lower_bound) == (10_000, 1000, True)
+    stored.execute("DELETE FROM jobs WHERE id IN ('x1', 'j1')")
+    for query in (JobQuery(states=(JobState.COMPLETED,)), JobQuery(id_prefix="x")):
+        exact = reading.list_jobs(query, page=1, size=10)
+        assert (exact.total_items, exact.total_is_lower_bound) == (10_000, False)
+    assert reading.list_jobs(JobQuery(), page=1, size=10).total_items == 10_000
+    stored.execute("TRUNCATE jobs")
+    assert reading.list_jobs(JobQuery(), page=1, size=10).total_items == 0
 
 
 SEARCHES = [

@@ -6,10 +6,21 @@ import pytest
 from tests.support.stored_rows import NOON, StoredRows
 from tork.errors import NotFound
 from tork.node import NodeStatus
+from torkd.datastore.postgres.job_reading import TASKS_AT_ONCE
 from torkd.datastore.postgres.reading import PostgresReading
 from torkd.datastore.protocol import LogState
 
 pytestmark = pytest.mark.postgres
+
+
+def test_an_execution_in_parts_is_the_same_as_in_one_piece(reading: PostgresReading, stored: StoredRows) -> None:
+    stored.job("j1")
+    for number in range(2 * TASKS_AT_ONCE + 5):
+        stored.task(f"t{number}", "j1", position=number % 7)
+    parts = list(reading.execution_in_parts("j1"))
+    assert [len(part) for part in parts] == [TASKS_AT_ONCE, TASKS_AT_ONCE, 5]
+    assert [task for part in parts for task in part] == reading.get_job("j1").execution
+    assert list(reading.execution_in_parts("nope")) == []
 
 
 def test_a_task_is_its_spec_with_what_became_of_it(reading: PostgresReading, stored: StoredRows) -> None:

@@ -10,6 +10,7 @@ from tork.errors import DatastoreUnavailable, IdempotencyConflict, NotFound, Sta
 from tork.job import JobContext, JobState
 from tork.task import Parallel, Registry, TaskDefinition
 from tork.wire import encode
+from torkd.api.large_job import MANY_TASKS
 from torkd.datastore.protocol import ExecutionPage, IdempotencyKey, JobQuery
 from torkd.hooks.redact import Redactor
 
@@ -192,7 +193,7 @@ def test_empty_fields_are_left_out_but_some_are_always_there(api: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "page"),
     [
-        ("", None),
+        ("", ExecutionPage(size=MANY_TASKS)),
         ("execution=none", ExecutionPage(size=0)),
         ("executionPage=2", ExecutionPage(number=2, size=100)),
         ("executionSize=5", ExecutionPage(number=1, size=5)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import psycopg
 from msgspec.structs import replace
+from psycopg.rows import dict_row
 
 from tork.errors import NotFound
 from tork.job import Job, JobSummary
@@ -23,6 +24,7 @@ from torkd.datastore.protocol import ExecutionPage, JobChanges, JobQuery
 
 _SQL = load_statements("job_reading.sql")
 _TASKS_SQL = load_statements("task_reading.sql")
+TASKS_AT_ONCE = 1000
 CHANGED_AT_ONCE = 1000
 """How many changed tasks `job_changes` returns, unless more changed in one version."""
 
@@ -46,6 +48,13 @@ class JobReading(Querying):
         job = read_full_job(self._columns.open_row(row, row["id"]), steps, values, tasks)
         return replace(job, permissions=[read_permission(named) for named in permissions]) if permissions else job
 
+    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
+        asked = {"job_id": bindable(job_id), "size": None, "offset": 0}
+        with self._connect() as connection, connection.cursor("execution", row_factory=dict_row) as cursor:
+            cursor.execute(_TASKS_SQL.get_execution, asked)
+            while rows := cursor.fetchmany(TASKS_AT_ONCE):
+                yield [read_task(self._columns.open_row(row, job_id)) for row in rows]
+
     def get_summary(self, job_id: str) -> JobSummary:
         with self._cursor() as cursor:
             rows = _summaries(cursor, [bindable(job_id)])
@@ -58,11 +67,14 @@ class JobReading(Querying):
             search = understand(query, cursor)
             if search.hopeless:
                 return page_of([], page=page, size=size, counted=0)
-            place = {"size": size, "offset": offset_of(page, size)}
-            ids = [row["id"] for row in cursor.execute(search.find(), search.values | place)]
-            counted = cursor.execute(search.count(), search.values | {"limit": COUNT_LIMIT}).fetchall()[0]["total"]
+            offset = offset_of(page, size)
+            place = {"size": size, "offset": offset, "far": offset + size}
+            count, values = search.count(), search.values
+            counted = cursor.execute(count, values | {"limit": COUNT_LIMIT}).fetchall()[0]["total"]
+            ids = [row["id"] for row in cursor.execute(search.find(counted), values | place)]
             rows = _summaries(cursor, ids) if ids else []
-        return page_of([self._summary(row) for row in rows], page=page, size=size, counted=counted)
+        found = [self._summary(row) for row in rows]
+        return page_of(found, page=page, size=size, counted=counted, in_full=search.is_counted_in_full)
 
     def changed_jobs(self, job_ids: Collection[str], viewer: Viewer | None = None) -> list[JobSummary]:
         with self._cursor() as cursor:

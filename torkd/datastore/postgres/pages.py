@@ -19,14 +19,14 @@ def offset_of(page: int, size: int) -> int:
     return min((page - 1) * size, _LAST_OFFSET)
 
 
-def page_of(items: list[T], *, page: int, size: int, counted: int) -> Page[T]:
-    """A page, where `counted` stops at `COUNT_LIMIT`."""
-    total = min(counted, COUNTED_AT_MOST)
+def page_of(items: list[T], *, page: int, size: int, counted: int, in_full: bool = False) -> Page[T]:
+    """A page, where `counted` stops at `COUNT_LIMIT` unless all were counted."""
+    total = counted if in_full else min(counted, COUNTED_AT_MOST)
     return Page(
         items=items,
         number=page,
         size=len(items),
         total_pages=-(-total // size),
         total_items=total,
-        total_is_lower_bound=counted > COUNTED_AT_MOST,
+        total_is_lower_bound=counted > total,
     )

@@ -187,6 +187,7 @@ class PostgresUpkeep:
             gone += connection.execute(SQL.delete_old_keys, {"limit": limit}).rowcount
             connection.execute(SQL.forget_leases)
             connection.execute(SQL.forget_nodes)
+            connection.execute(SQL.fold_job_counts)
         return gone + dropped
 
 

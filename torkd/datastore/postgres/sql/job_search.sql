@@ -1,4 +1,5 @@
--- Finding jobs. A search puts a head, the conditions that were asked for (joined by AND) and a tail together; every value is bound.
+-- Finding jobs. A search is made of branches, each with conditions joined by AND that an index can answer; a job that matches
+-- any branch is found. Every value is bound; `{n}` is the number of the branch.
 
 -- name: words
 -- What each word of a search means: its lexemes, and the state whose name has the same. A stop word has none and is left out.
@@ -7,38 +8,58 @@ SELECT q.query::text AS query,
   FROM unnest(%(words)s::text[]) AS w (word), plainto_tsquery('english', w.word) AS q (query)
  WHERE numnode(q.query) > 0;
 
--- name: find
--- Head: the ids of the jobs that match.
-SELECT j.id FROM jobs j WHERE true
+-- name: count_all
+-- How many jobs there are.
+SELECT coalesce(sum(jobs), 0)::bigint AS total FROM job_counts;
 
--- name: find_by_details
--- Head: as `find`, for conditions on what never changes.
-SELECT j.id FROM jobs j JOIN job_details d ON d.job_id = j.id WHERE true
+-- name: jobs
+-- Head of a branch with conditions on the row of a job alone.
+SELECT j.id, j.created_at FROM jobs j WHERE true
+
+-- name: jobs_with_details
+-- Head of a branch with conditions on what never changes too.
+SELECT j.id, j.created_at FROM jobs j JOIN job_details d ON d.job_id = j.id WHERE true
+
+-- name: few_details
+-- Head of a branch of which few match: what never changes is asked first, and each match is looked up. OFFSET 0 keeps the
+-- planner from going through all jobs, newest first, until it has found a page of them: it guesses that rare tags are less rare.
+SELECT j.id, j.created_at FROM (SELECT d.job_id FROM job_details d WHERE true
+
+-- name: look_up
+-- Middle of such a branch: here conditions on the row of a job follow.
+OFFSET 0) AS d CROSS JOIN LATERAL (SELECT id, created_at, state, schedule_id, created_by, viewers FROM jobs WHERE id = d.job_id OFFSET 0) AS j WHERE true
+
+-- name: details
+-- Head of a branch that is counted, with conditions on what never changes alone.
+SELECT d.job_id AS id FROM job_details d WHERE true
+
+-- name: found
+-- Head of all branches.
+SELECT id FROM (
+
+-- name: counted
+-- Head of all branches, when they are counted.
+SELECT count(*) AS total FROM (SELECT FROM (
+
+-- name: newest_of_branch
+-- Tail of a branch whose page is wanted.
+ORDER BY j.created_at DESC, j.id DESC LIMIT %(far)s
 
 -- name: newest_first
--- Tail of `find`.
-ORDER BY j.created_at DESC, j.id DESC LIMIT %(size)s OFFSET %(offset)s
+-- Tail of all branches.
+) AS found ORDER BY created_at DESC, id DESC LIMIT %(size)s OFFSET %(offset)s
 
--- name: count
--- Head: how many jobs match.
-SELECT count(*) AS total FROM (SELECT FROM jobs j WHERE true
-
--- name: count_by_details
--- Head: as `count`, for conditions on what never changes.
-SELECT count(*) AS total FROM (SELECT FROM jobs j JOIN job_details d ON d.job_id = j.id WHERE true
+-- name: some_of_branch
+-- Tail of a branch that is counted: one beyond the limit, to tell whether there are more.
+LIMIT %(limit)s
 
 -- name: at_most
--- Tail of `count`: counting goes one beyond the limit, to tell whether there are more.
-LIMIT %(limit)s) AS matches
+-- Tail of all branches, when they are counted.
+) AS found LIMIT %(limit)s) AS matches
 
 -- name: has_words
 -- Condition: every word occurs in name or description.
-d.search @@ %(words_query)s::tsquery
-
--- name: has_state_words
--- Condition: each of these words is the job's state, or occurs in name or description. A state is not in the text index because it changes.
-NOT EXISTS (SELECT FROM unnest(%(state_queries)s::tsquery[], %(state_names)s::text[]) AS w (query, state)
-             WHERE NOT (j.state = w.state OR d.search @@ w.query))
+d.search @@ %(words_{n})s::tsquery
 
 -- name: has_text_tags
 -- Condition: the job has one of the tags of the search text.
@@ -49,8 +70,8 @@ d.tags && %(text_tags)s::text[]
 d.tags && %(tags)s::text[]
 
 -- name: has_state
--- Condition: the job is in one of these states.
-j.state = ANY(%(states)s)
+-- Condition: the job is in this state.
+j.state = %(state_{n})s
 
 -- name: has_prefix
 -- Condition: the id starts with a text.

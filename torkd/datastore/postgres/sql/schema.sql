@@ -29,13 +29,37 @@ CREATE TABLE jobs (
     schedule_id     text                       -- the schedule that made it; to find it by, also in job_details
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
-CREATE INDEX jobs_active ON jobs (state) WHERE state IN ('PENDING', 'SCHEDULED', 'RUNNING');
+CREATE INDEX jobs_by_state ON jobs (state, created_at DESC, id DESC);
 CREATE INDEX jobs_children ON jobs (parent_job_id) WHERE parent_job_id IS NOT NULL;
 CREATE INDEX jobs_to_delete ON jobs (delete_at) WHERE delete_at IS NOT NULL;
 CREATE INDEX jobs_id_prefix ON jobs (id text_pattern_ops);
 CREATE INDEX jobs_of_schedule ON jobs (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL;
 CREATE INDEX jobs_of_schedule_active ON jobs (schedule_id)
     WHERE schedule_id IS NOT NULL AND state IN ('PENDING', 'SCHEDULED', 'RUNNING');
+
+-- How many jobs there are: the sum of all rows. Each statement that adds or removes jobs appends one, so nobody waits for
+-- anybody; they are put together once in a while.
+CREATE TABLE job_counts (
+    jobs bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+
+CREATE FUNCTION count_jobs() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        DELETE FROM job_counts;
+    ELSE
+        INSERT INTO job_counts (jobs) SELECT TG_ARGV[0]::bigint * count(*) FROM changed HAVING count(*) > 0;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER jobs_added AFTER INSERT ON jobs REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_jobs('1');
+CREATE TRIGGER jobs_removed AFTER DELETE ON jobs REFERENCING OLD TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION count_jobs('-1');
+CREATE TRIGGER jobs_emptied AFTER TRUNCATE ON jobs FOR EACH STATEMENT EXECUTE FUNCTION count_jobs();
+
+INSERT INTO job_counts (jobs) VALUES (0);
 
 -- What a job was submitted with and never changes.
 CREATE TABLE job_details (

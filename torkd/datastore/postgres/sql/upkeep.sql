@@ -211,3 +211,8 @@ DELETE FROM audit_log WHERE ctid = ANY(ARRAY(
 
 -- name: delete_old_keys
 DELETE FROM idempotency WHERE ctid = ANY(ARRAY(SELECT ctid FROM idempotency WHERE expires_at < now() LIMIT %(limit)s));
+
+-- name: fold_job_counts
+-- All that was counted so far as one row. What is appended meanwhile stays as it is.
+WITH gone AS (DELETE FROM job_counts RETURNING jobs)
+INSERT INTO job_counts (jobs) SELECT coalesce(sum(jobs), 0) FROM gone;

@@ -1,0 +1,155 @@
+"""`python -m tests.bench.million`: a million jobs in a database of its own, and how long the API's answers take on it.
+
+It needs 6 GB of disk for a few minutes. With `--jobs` it can be smaller; `--keep DIR` leaves the database there, for the next
+time or for a daemon with `TORK_DATA_DIR=DIR/data`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import psutil
+import psycopg
+
+from tests.bench.daemons import SETTINGS, disk
+from tests.bench.figures import Figure, table
+from tests.bench.rows import COMMON, RARE, make_rows, make_wide_job
+from tests.support.daemon import Daemon
+from tests.support.http_cases import call
+from torkd.datastore.embedded import start_embedded
+from torkd.datastore.postgres.migrations import migrate
+
+TASKS = 5
+WIDE = 100_000
+ROUNDS = 15
+AT_MOST_MS, AT_MOST_MB = 30.0, 300.0
+QUERIES = {
+    "jobs, page 1": "/jobs",
+    "jobs, page 1,000": "/jobs?page=1000",
+    "jobs, the last page": "/jobs?page={last}",
+    "search, many match": "/jobs?q=scene",
+    "search, few match": "/jobs?q=subtitles",
+    "search, nothing matches": "/jobs?q=nothingness",
+    "search, a state as a word": "/jobs?q=failed",
+    "tag, every second job": f"/jobs?tag={COMMON}",
+    "tag, one of fifty": "/jobs?tag=kind-7",
+    "tag, one of 50,000": f"/jobs?tag={RARE}",
+    "tag, none": "/jobs?tag=nope",
+    "state, most": "/jobs?state=COMPLETED",
+    "state, some": "/jobs?state=FAILED",
+    "state, few": "/jobs?state=RUNNING",
+    "id prefix": "/jobs?idPrefix={prefix}",
+    "a job": "/jobs/{job}",
+    "metrics": "/metrics",
+    "metrics for Prometheus": "/metrics",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.million", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--keep", type=Path, help="make the database here, or use the one that is here")
+    options = parser.parse_args()
+    with _place(options.keep) as base:
+        base.chmod(0o711)
+        _make(base, options.jobs)
+        with Daemon(
+            {**SETTINGS, "TORK_DATA_DIR": str(base / "data"), "TORK_RUNTIME_TYPE": "shell"}, place=disk()
+        ) as daemon:
+            print(table([*_lists(daemon, options.jobs), *_wide_job(daemon, base)]))
+    return 0
+
+
+@contextmanager
+def _place(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="torkd-million-", dir=disk()) as directory:
+        yield Path(directory)
+
+
+def _make(base: Path, jobs: int) -> None:
+    server = start_embedded(base / "data")
+    try:
+        migrate(server.dsn)
+        with psycopg.connect(server.dsn) as connection:
+            found = connection.execute("SELECT count(*) FROM jobs").fetchone()
+        if found == (0,):
+            started = time.monotonic()
+            make_rows(server.dsn, jobs=jobs, tasks=TASKS)
+            sys.stderr.write(f"{jobs:,} jobs and {jobs * TASKS:,} tasks made in {time.monotonic() - started:.0f} s\n")
+    finally:
+        server.stop()
+
+
+def _lists(daemon: Daemon, jobs: int) -> Iterator[Figure]:
+    newest = daemon.call("GET", "/jobs")
+    # Jobs that run come and go in the queries themselves, so the places are taken once.
+    places = {"job": newest["items"][3]["id"], "prefix": newest["items"][3]["id"][:8], "last": str(jobs // 10)}
+    for name, path in QUERIES.items():
+        for place, value in places.items():
+            path = path.replace(f"{{{place}}}", value)
+        headers = {"Accept": "text/plain"} if "Prometheus" in name else {}
+        took = [_milliseconds(daemon, path, headers) for _ in range(ROUNDS + 1)][1:]
+        figure = median(took)
+        yield Figure(
+            name=name,
+            measured=figure,
+            unit="ms",
+            result=figure,
+            result_unit="ms",
+            target="" if "last" in name else f"<= {AT_MOST_MS:g}",
+            met=None if "last" in name else figure <= AT_MOST_MS,
+        )
+
+
+def _wide_job(daemon: Daemon, base: Path) -> Iterator[Figure]:
+    """One job with very many tasks, in full: how long it takes, and how much the process grows by it."""
+    job_id = daemon.call("GET", "/jobs")["items"][5]["id"]
+    dsn = f"host={base / 'data' / 'postgres' / 'socket'} port=5432 user=tork dbname=tork"
+    make_wide_job(dsn, job_id, WIDE)
+    (server,) = daemon.children("server")
+    before = server.memory_info().rss
+    seconds = _milliseconds(daemon, f"/jobs/{job_id}", {}) / 1000
+    grown = (_most_memory(server) - before) / 1e6
+    yield Figure(name=f"a job with {WIDE:,} tasks", measured=seconds, unit="s")
+    yield Figure(
+        name="growth of the process by it",
+        measured=grown,
+        unit="MB",
+        result=grown,
+        result_unit="MB",
+        target=f"<= {AT_MOST_MB:g}",
+        met=grown <= AT_MOST_MB,
+    )
+    figure = median(_milliseconds(daemon, f"/jobs/{job_id}?executionSize=100", {}) for _ in range(ROUNDS))
+    yield Figure(name="a page of its execution", measured=figure, unit="ms")
+
+
+def _most_memory(process: psutil.Process) -> int:
+    """The most it ever had resident."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+def _milliseconds(daemon: Daemon, path: str, headers: dict[str, str]) -> float:
+    started = time.perf_counter()
+    answer = call(daemon.endpoint, "GET", path, headers=headers, within=120)
+    took = (time.perf_counter() - started) * 1000
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status} {answer.body[:200]!r}")
+    return took
+
+
+if __name__ == "__main__":
+    sys.exit(main())
