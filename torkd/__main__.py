@@ -6,14 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import IO, Any
 
 from tork.errors import SettingsError, StartError, TorkError, Unavailable
 from torkd import __version__
 from torkd.accounts_arguments import add_account_commands
 from torkd.extensions import Extensions
-from torkd.settings import Loaded, load_settings, render_config
+from torkd.settings import Loaded, render_config
 
 USAGE = 2
 """Bad configuration or a bad command line: nothing was started."""
@@ -87,14 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace, extensions: Extensions) -> int:
     extensions.load_plugins()
     extensions.seal()
-    loaded = load_settings(
-        os.environ,
-        cwd=Path.cwd(),
-        home=Path.home(),
-        known_brokers=tuple(extensions.brokers),
-        known_datastores=tuple(extensions.datastores),
-        known_runtimes=tuple(extensions.runtimes),
-    )
+    loaded = extensions.read_settings()
     for warning in loaded.warnings:
         sys.stderr.write(f"torkd: warning: {warning}\n")
     match options.command:
@@ -118,11 +110,11 @@ def _run(options: argparse.Namespace, extensions: Extensions) -> int:
         case "migration":
             return _migrate(loaded)
         case _:
-            return _serve(options.mode, loaded, extensions)
+            return serve(options.mode, loaded, extensions)
 
 
-def _serve(mode: str, loaded: Loaded, extensions: Extensions) -> int:
-    """Only what the mode needs is imported: a worker has no use for a database's driver."""
+def serve(mode: str, loaded: Loaded, extensions: Extensions) -> int:
+    """`torkd run mode`. Only what the mode needs is imported: a worker has no use for a database's driver."""
     match mode:
         case "coordinator":
             from torkd.modes.coordinator import serve_coordinator

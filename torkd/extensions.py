@@ -6,9 +6,11 @@ A package offers them through the entry-point group `torkd.plugins`: each entry 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tork.errors import StartError
@@ -27,6 +29,7 @@ from torkd.middleware import (
 )
 from torkd.runtime.containers.mounters import BUILT_IN_TYPES, Mounter
 from torkd.runtime.protocol import Runtime
+from torkd.settings import Loaded, load_settings
 
 GROUP = "torkd.plugins"
 WEB_METHODS = ("process_request", "process_resource", "process_response")
@@ -147,6 +150,17 @@ class Extensions:
                 entry.load()(self)
             except Exception as error:
                 raise StartError(f"the plugin '{entry.name}' ({entry.value}) failed to register: {error}") from error
+
+    def read_settings(self) -> Loaded:
+        """The settings in force, with these components known. Raises `SettingsError`."""
+        return load_settings(
+            os.environ,
+            cwd=Path.cwd(),
+            home=Path.home(),
+            known_brokers=tuple(self.brokers),
+            known_datastores=tuple(self.datastores),
+            known_runtimes=tuple(self.runtimes),
+        )
 
     def seal(self) -> None:
         """Take no more: the engine is about to start."""

@@ -32,11 +32,14 @@ class _Handler(WSGIRequestHandler):
 class PrivateServer:
     """Serves the API in threads of this process until `close`."""
 
-    def __init__(self, app: Wsgi) -> None:
-        self.key = secrets.token_hex(24)
-        """What the client sends as `Authorization: Bearer <key>`."""
-        self._server = make_server("127.0.0.1", 0, self._guarded(app), server_class=_Server, handler_class=_Handler)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+    def __init__(self, app: Wsgi, place: tuple[str, int] | None = None) -> None:
+        """At a `place`, a host and a port, whoever reaches it may ask. Raises `OSError` when it can't be had."""
+        self.key = secrets.token_hex(24) if place is None else ""
+        """What the client sends as `Authorization: Bearer <key>`; empty when nobody asks for it."""
+        host, port = place or ("127.0.0.1", 0)
+        served = self._guarded(app) if place is None else app
+        self._server = make_server(host, port, served, server_class=_Server, handler_class=_Handler)
+        self.endpoint = f"http://{host}:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="private-http", daemon=True
         )

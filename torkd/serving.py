@@ -7,11 +7,9 @@ daemon of a mode is made in the serving process, after the fork, and again in it
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import torkd
@@ -22,7 +20,7 @@ from torkd.api.server import ServerOptions, Tls, serve
 from torkd.banner import show_banner
 from torkd.extensions import Extensions
 from torkd.logs import configure_logging, set_level
-from torkd.settings import Loaded, Settings, load_settings
+from torkd.settings import Loaded, Settings
 from torkd.switching import switch_often
 
 log = logging.getLogger(__name__)
@@ -117,14 +115,7 @@ def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: A
 
 def _reload(daemon: Daemon, extensions: Extensions) -> None:
     """Read again what can change while running: the logging level, and what the daemon knows to change."""
-    settings = load_settings(
-        os.environ,
-        cwd=Path.cwd(),
-        home=Path.home(),
-        known_brokers=tuple(extensions.brokers),
-        known_datastores=tuple(extensions.datastores),
-        known_runtimes=tuple(extensions.runtimes),
-    ).settings
+    settings = extensions.read_settings().settings
     set_level(settings.logging.level)
     daemon.reload(settings)
     log.info("read the settings again: level %s, queues %s", settings.logging.level, dict(settings.worker.queues))

@@ -61,3 +61,7 @@ def imported(modules: str, names: list[str]) -> list[str]:
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     found: list[str] = json.loads(ran.stdout)
     return found
+
+
+def test_the_package_alone_imports_nothing_of_the_engine() -> None:
+    assert imported("torkd", [*SERVER_SIDE[:-1], *NOT_YET, "msgspec", "torkd.embedding"]) == []

@@ -49,12 +49,14 @@ def test_every_module_postpones_the_evaluation_of_annotations() -> None:
 
 
 def is_plain(statement: ast.stmt) -> bool:
-    """An import, the docstring, a comment of text, or a name given to a constant."""
+    """An import, also one for type checkers or when a name is asked for; the docstring, or a name given to a constant."""
     match statement:
         case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
             return True
         case ast.Assign(targets=[ast.Name(id=name)]):
             return name.startswith("__")
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")) | ast.FunctionDef(name="__getattr__"):
+            return True
     return False
 
 

@@ -8,6 +8,7 @@ from tork import wire
 from tork.definition import read_job, unsupported, validate_job
 from tork.errors import DefinitionError
 from tork.job import JobDefinition
+from torkd.datastore.account_protocol import Accounts
 from torkd.endpoints import AnyJob
 from torkd.middleware import Caller, Chain
 
@@ -36,3 +37,20 @@ def _changed(definition: JobDefinition, caller: Caller, submitted: Chain) -> Job
     if problems:
         raise DefinitionError(problems)
     return changed
+
+
+def viewers_of(accounts: Accounts, definition: JobDefinition) -> tuple[str, ...] | None:
+    """The ids of those whom the job's permissions name. Refused when one does not exist: nobody could tell who that will be."""
+    if not definition.permissions:
+        return None
+    found = accounts.resolve_permissions(definition.permissions)
+    missing = [
+        f"permissions[{index}].user: there is no user '{permission.user}'"
+        if permission.user
+        else f"permissions[{index}].role: there is no role '{permission.role}'"
+        for index, (permission, known) in enumerate(zip(definition.permissions, found, strict=True))
+        if known is None
+    ]
+    if missing:
+        raise DefinitionError(missing)
+    return tuple(dict.fromkeys(known for known in found if known is not None))

@@ -8,7 +8,7 @@ from typing import Any
 from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.page import Page
-from tork.schedule import ScheduledJob
+from tork.schedule import ScheduledJob, ScheduledJobSummary
 from tork.task import Task, TaskSummary
 from torkd.api.media import plain
 from torkd.datastore.protocol import Reading
@@ -60,7 +60,7 @@ def through_middleware(shown: Shown, value: Any, document: Any) -> Any:
             if shown.task and document.get("execution"):
                 document["execution"] = [shown.task.change(task) for task in document["execution"]]
             return shown.job.change(document)
-        case JobSummary():
+        case JobSummary() | ScheduledJob() | ScheduledJobSummary():
             return shown.job.change(document)
         case Task() | TaskSummary():
             return shown.task.change(document)

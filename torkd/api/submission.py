@@ -14,7 +14,7 @@ from tork.durations import parse_seconds
 from tork.errors import Unavailable
 from tork.job import JobDefinition, JobState, JobSummary
 from torkd.accounts.caller import Caller
-from torkd.api.admission import admit
+from torkd.api.admission import admit, viewers_of
 from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
 from torkd.api.errors import refusal
@@ -93,23 +93,7 @@ class Submission:
         caller = caller_of(req)
         definition = admit(definition, caller, self._submitted)
         act = act_of(req, action) if self._writes_down else None
-        return definition, Submitter(user_id=caller.user_id, viewers=self._viewers(definition), act=act)
-
-    def _viewers(self, definition: JobDefinition) -> tuple[str, ...] | None:
-        """The ids of those whom the job's permissions name. Refused when one does not exist: nobody could tell who that will be."""
-        if not definition.permissions:
-            return None
-        found = self._accounts.resolve_permissions(definition.permissions)
-        missing = [
-            f"permissions[{index}].user: there is no user '{permission.user}'"
-            if permission.user
-            else f"permissions[{index}].role: there is no role '{permission.role}'"
-            for index, (permission, known) in enumerate(zip(definition.permissions, found, strict=True))
-            if known is None
-        ]
-        if missing:
-            raise refusal(400, "\n".join(missing))
-        return tuple(dict.fromkeys(known for known in found if known is not None))
+        return definition, Submitter(user_id=caller.user_id, viewers=viewers_of(self._accounts, definition), act=act)
 
     def _summary(self, accepted: Accepted, definition: JobDefinition, caller: Caller) -> JobSummary:
         """The job as it was submitted; one that was there before, as it is."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from torkd.settings.files import MAX_DEPTH, ConfigFile
+from torkd.settings.files import MAX_DEPTH, ConfigFile, GivenSettings
 from torkd.settings.kinds import Numbers, Texts
 from torkd.settings.model import KEYS, TABLES
 from torkd.settings.origins import Origin, Raw, one_line
@@ -38,12 +39,23 @@ class Collected:
     warnings: list[str] = field(default_factory=list)
 
 
-def collect(environ: Mapping[str, str], file: ConfigFile | None, known_sections: frozenset[str]) -> Collected:
-    """Everything that was set, the environment over the file."""
+def collect(
+    environ: Mapping[str, str],
+    file: ConfigFile | None,
+    known_sections: frozenset[str],
+    given: GivenSettings | None = None,
+) -> Collected:
+    """Everything that was set: the environment over the file, and what a program gave over both."""
     collected = Collected(known_sections)
     if file is not None:
         _add_table(collected, file, file.values, "")
     _add_environment(collected, environ)
+    if given is not None:
+        warned = len(collected.warnings)
+        _add_table(collected, given, given.values, "")
+        # A program can't be told on a terminal.
+        collected.problems += [warning.replace(" is ignored", "") for warning in collected.warnings[warned:]]
+        del collected.warnings[warned:]
     return collected
 
 
@@ -55,6 +67,19 @@ def variable_of(key: str) -> str:
 def table_of_entry(key: str) -> str:
     """The table of numbers that an entry is in, or an empty text: `worker.queues` of `worker.queues.video`."""
     return next((table for table in NUMBER_TABLES if key.startswith(f"{table}.")), "")
+
+
+def given_settings(settings: Mapping[str, Any]) -> GivenSettings:
+    """What a program gives by key, as tables: `{"worker.queues.default": 4}`, or `{"worker": {"queues": {"default": 4}}}`."""
+    tables: dict[str, Any] = {}
+    for key, value in settings.items():
+        table = table_of_entry(key)
+        parents = [*table.split("."), key.removeprefix(f"{table}.")] if table else key.split(".")
+        inner = tables
+        for name in parents[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[parents[-1]] = value
+    return GivenSettings(path=Path(), values=tables)
 
 
 NUMBER_TABLES = tuple(key.name for key in KEYS.values() if isinstance(key.kind, Numbers))

@@ -38,6 +38,13 @@ class ConfigFile:
         return Origin("file", f"{path}:{line}" if line else path)
 
 
+class GivenSettings(ConfigFile):
+    """What a program gives, in the shape of a file."""
+
+    def origin(self, key: str) -> Origin:
+        return Origin("program", one_line(key))
+
+
 def find_file(environ: Mapping[str, str], *, cwd: Path, home: Path, system: Path) -> Path | None:
     """The file that counts, or None. Raises `SettingsError` when `TORK_CONFIG` names one that is not there."""
     named = environ.get("TORK_CONFIG", "")

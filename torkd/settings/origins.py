@@ -22,9 +22,9 @@ _NOT_IN_TEXT = {code: f"\\u{code:04x}" for code in (*range(0x20), *range(0x7F, 0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The place that gave a value. `place` is a file with its line, a variable, or a word on the default."""
+    """The place that gave a value. `place` is a file with its line, a variable, a key that a program gave, or a word on the default."""
 
-    kind: Literal["default", "file", "environment"]
+    kind: Literal["default", "file", "environment", "program"]
     place: str = ""
 
     def __str__(self) -> str:
@@ -35,6 +35,8 @@ class Origin:
                 return self.place
             case "environment":
                 return f"environment variable {self.place}"
+            case "program":
+                return f"settings[{self.place!r}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tork.errors import SettingsError
 from torkd.settings.addresses import is_loopback
-from torkd.settings.collecting import NUMBER_TABLES, Collected, collect, table_of_entry
+from torkd.settings.collecting import NUMBER_TABLES, Collected, collect, given_settings, table_of_entry
 from torkd.settings.consistency import Registered, find_conflicts, find_oddities
 from torkd.settings.derived import DERIVED, Machine
 from torkd.settings.files import SYSTEM_DIRECTORY, expand_home, find_file, read_file
@@ -64,16 +64,18 @@ def load_settings(
     known_brokers: Collection[str] = (),
     known_datastores: Collection[str] = (),
     known_runtimes: Collection[str] = (),
+    given: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The settings in force. Raises `SettingsError` with one line for every wrong value, or for the file.
 
+    `given` are values by key that win over all else.
     `known_…` are names of registered components, which the `type` settings may then name.
     """
     registered = Registered(known_brokers, known_datastores, known_runtimes)
     machine = Machine(cwd, home, os.geteuid() == 0 if is_root is None else is_root)
     path = find_file(environ, cwd=cwd, home=home, system=system)
     file = read_file(path) if path is not None else None
-    collected = collect(environ, file, registered.sections())
+    collected = collect(environ, file, registered.sections(), given_settings(given) if given else None)
     values = _complete(_read_values(collected), machine)
     for key, reason in find_conflicts(values, registered):
         _add_problem(collected, key, values[key], reason)
