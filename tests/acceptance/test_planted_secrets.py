@@ -85,6 +85,17 @@ def test_what_a_submission_answers_has_no_secret(daemon: Daemon, job_ids: list[s
     assert leaking_texts({"again": json.dumps(again), "waited": json.dumps(waited)}) == {}
 
 
+def test_no_answer_about_a_scheduled_job_has_a_secret(daemon: Daemon) -> None:
+    body = json.dumps({**a_planted_job(), "schedule": {"cron": "@every 1000h"}}).encode()
+    told = {"added": daemon.call("POST", "/scheduled-jobs", body, JSON)}
+    place = f"/scheduled-jobs/{told['added']['id']}"
+    told |= {path: daemon.call("GET", path) for path in ("/scheduled-jobs", place, f"{place}/next")}
+    told["run"] = daemon.call("PUT", f"{place}/run")
+    assert leaking_texts({what: json.dumps(answer) for what, answer in told.items()}) == {}
+    assert "[REDACTED]" in json.dumps(told[place])
+    assert daemon.call("DELETE", place) == {"status": "OK"}
+
+
 @pytest.mark.parametrize("name", [name for name in VALUES if name != NESTED])
 def test_a_refusal_does_not_repeat_a_secret(daemon: Daemon, name: str) -> None:
     value = VALUES[name]

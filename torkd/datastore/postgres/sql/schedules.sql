@@ -101,6 +101,10 @@ WITH RECURSIVE tree AS (
 UPDATE jobs SET delete_at = now() - interval '1 second' FROM tree WHERE jobs.id = tree.id;
 
 -- name: forget_deleted
+-- Their idempotency keys are kept for seven days more.
+WITH keys AS (
+    UPDATE idempotency SET expires_at = now() + interval '7 days' WHERE job_id = ANY(%(ids)s::text[]) AND expires_at IS NULL
+)
 DELETE FROM schedules s
 WHERE s.id = ANY(%(ids)s::text[]) AND NOT EXISTS (SELECT FROM jobs j WHERE j.schedule_id = s.id);
 
