@@ -24,7 +24,7 @@ SELECT CASE WHEN p.username <> '' THEN (SELECT u.id FROM users u WHERE u.usernam
 -- Those of some jobs that may be seen.
 SELECT j.id FROM jobs j
  WHERE j.id = ANY(%(job_ids)s)
-   AND (j.viewers IS NULL OR j.created_by = %(viewer)s OR j.viewers && %(viewer_ids)s::text[]);
+   AND (j.viewers IS NULL OR (j.viewers IS NOT NULL AND j.created_by = %(viewer)s) OR j.viewers && %(viewer_ids)s::text[]);
 
 -- name: visible_schedule
 -- Whether a schedule is there and may be seen.

@@ -34,7 +34,7 @@ SELECT j.id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.prog
   JOIN job_details d ON d.job_id = j.id
   LEFT JOIN users u ON u.id = j.created_by
  WHERE j.id = ANY(%(job_ids)s)
-   AND (%(viewer)s::text IS NULL OR j.viewers IS NULL OR j.created_by = %(viewer)s OR j.viewers && %(viewer_ids)s::text[])
+   AND (%(viewer)s::text IS NULL OR j.viewers IS NULL OR (j.viewers IS NOT NULL AND j.created_by = %(viewer)s) OR j.viewers && %(viewer_ids)s::text[])
  ORDER BY j.created_at DESC, j.id DESC;
 
 -- name: get_permissions

@@ -79,7 +79,7 @@ j.id ~>=~ %(id_from)s AND j.id ~<~ %(id_to)s
 
 -- name: may_be_seen
 -- Condition: the job names nobody, or is the viewer's own, or names the viewer or one of its roles.
-(j.viewers IS NULL OR j.created_by = %(viewer)s OR j.viewers && %(viewer_ids)s::text[])
+(j.viewers IS NULL OR (j.viewers IS NOT NULL AND j.created_by = %(viewer)s) OR j.viewers && %(viewer_ids)s::text[])
 
 -- name: has_schedule
 -- Condition: a schedule has made the job.

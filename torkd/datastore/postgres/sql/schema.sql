@@ -33,6 +33,9 @@ CREATE INDEX jobs_by_state ON jobs (state, created_at DESC, id DESC);
 CREATE INDEX jobs_children ON jobs (parent_job_id) WHERE parent_job_id IS NOT NULL;
 CREATE INDEX jobs_to_delete ON jobs (delete_at) WHERE delete_at IS NOT NULL;
 CREATE INDEX jobs_id_prefix ON jobs (id text_pattern_ops);
+CREATE INDEX jobs_open ON jobs (created_at DESC, id DESC) WHERE viewers IS NULL;
+CREATE INDEX jobs_restricted ON jobs (created_by) WHERE viewers IS NOT NULL;
+CREATE INDEX jobs_viewers ON jobs USING gin (viewers) WHERE viewers IS NOT NULL;
 CREATE INDEX jobs_of_schedule ON jobs (schedule_id, created_at DESC, id DESC) WHERE schedule_id IS NOT NULL;
 CREATE INDEX jobs_of_schedule_active ON jobs (schedule_id)
     WHERE schedule_id IS NOT NULL AND state IN ('PENDING', 'SCHEDULED', 'RUNNING');
