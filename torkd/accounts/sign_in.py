@@ -102,6 +102,13 @@ class SignIn:
         self._accounts.note_key_use(found.user.id)
         return self._succeeded(proof, found, address, generation)
 
+    def is_still(self, caller: Caller) -> bool:
+        """Whether the account is as it was when the caller signed in: not disabled, with the same roles."""
+        if caller.user is None:
+            return True
+        found = self._accounts.credentials(user_id=caller.user_id)
+        return found is not None and not found.user.disabled and found.roles == caller.roles
+
     def forget(self) -> None:
         """Accounts have changed: everybody is checked anew."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import falcon.testing
@@ -11,10 +12,14 @@ import pytest
 
 from tests.support.account_fakes import ADMIN
 from tests.support.api_fakes import a_job, a_task
+from torkd.accounts.sign_in import SignIn
 from torkd.api.middleware.client_address import ClientAddress, bucket_of
 from torkd.api.middleware.cors import CorsOptions
 from torkd.api.middleware.rate_limit import RateLimit
 from torkd.api.options import ApiOptions
+from torkd.api.streams import DetachedBody
+from torkd.api.streams.feed import Told
+from torkd.api.streams.guarded import ASKED_EVERY_SECONDS, GuardedFeed
 
 if TYPE_CHECKING:
     from tests.unit.api.conftest import Api
@@ -264,3 +269,69 @@ def test_an_address_of_ipv6_counts_by_its_network() -> None:
     assert bucket_of("2001:db8::1") == bucket_of("2001:db8::ffff")
     assert bucket_of("2001:db8::1") != bucket_of("2001:db9::1")
     assert bucket_of("10.0.0.1") == "10.0.0.1"
+
+
+class Chatty:
+    """A feed that always has something to tell."""
+
+    job_id, content_type, heartbeat = "j1", "text/event-stream", b":\n\n"
+
+    def read(self) -> Told:
+        return Told(data=b"news")
+
+    def job_touched(self, job_id: str, version: int) -> bool:
+        return True
+
+    def log_touched(self, task_id: str) -> bool:
+        return False
+
+    def missed(self) -> None:
+        pass
+
+    def farewell(self) -> Told:
+        return Told(ended=True)
+
+
+def test_a_stream_ends_when_its_reader_may_read_no_more(passwords: Api) -> None:
+    clock = Ticking()
+    sign_in = SignIn(passwords.accounts)
+    caller = sign_in.by_password("bob", "correct-horse", "::1")
+    assert caller is not None
+    feed = GuardedFeed(Chatty(), partial(sign_in.is_still, caller), clock)
+    asked = passwords.accounts.asked
+    assert feed.read().data == b"news"
+    assert passwords.accounts.asked == asked, "who signed in just now is not asked about again"
+    clock.now = ASKED_EVERY_SECONDS
+    assert feed.read().data == b"news"
+    passwords.accounts.put("bob", "correct-horse", disabled=True)
+    assert feed.read().data == b"news"
+    clock.now = 2 * ASKED_EVERY_SECONDS
+    assert feed.read() == Told(ended=True)
+
+
+@pytest.mark.parametrize("change", ["disabled", "gone", "roles"])
+def test_a_caller_is_no_longer_who_they_were(passwords: Api, change: str) -> None:
+    sign_in = SignIn(passwords.accounts, configured_key="hush")
+    caller, operator = sign_in.by_password("ada", "correct-horse", "::1"), sign_in.by_key("hush", "::1")
+    assert caller is not None
+    assert operator is not None
+    assert sign_in.is_still(caller)
+    match change:
+        case "disabled":
+            passwords.accounts.put("ada", "correct-horse", ADMIN, disabled=True)
+        case "gone":
+            del passwords.accounts.known["ada"]
+        case _:
+            passwords.accounts.put("ada", "correct-horse")
+    assert not sign_in.is_still(caller)
+    assert sign_in.is_still(operator)
+
+
+def test_every_stream_of_somebody_who_signed_in_is_guarded(passwords: Api) -> None:
+    passwords.reading.put(a_job())
+    req = falcon.testing.create_req(path="/events")
+    resp = falcon.Response()
+    req.context.is_still_allowed = lambda: True
+    passwords.streams.answer(req, resp, Chatty())
+    assert isinstance(resp.stream, DetachedBody)
+    assert isinstance(resp.stream._feed, GuardedFeed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
+from functools import partial
 
 import falcon
 
@@ -37,6 +38,7 @@ class Authentication:
         if caller is None:
             raise refusal(401, "Unauthorized", _CHALLENGE if self._passwords else None)
         req.context.caller = caller
+        req.context.is_still_allowed = partial(self._sign_in.is_still, caller)
 
     def _known(self, req: falcon.Request) -> Caller:
         """Whoever has said who they are where nobody has to. Whose word is not good is nobody, and not refused."""

@@ -19,6 +19,7 @@ from torkd.api.streams.body import DETACHABLE, DetachedBody, Head, follow
 from torkd.api.streams.connection import Connection
 from torkd.api.streams.doorbell import Doorbell
 from torkd.api.streams.feed import Feed, Told, cut_short
+from torkd.api.streams.guarded import GuardedFeed
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,9 @@ class StreamHub:
         """Make the feed the response: a stream, or an answer that is awaited. Refused when there are too many."""
         if self._stopping or len(self._connections) >= self._most:
             raise refusal(503, "too many streams are open: try again later", _RETRY_AFTER)
+        is_allowed = req.context.get("is_still_allowed")
+        if is_allowed is not None and feed.heartbeat:
+            feed = GuardedFeed(feed, is_allowed)
         self._doorbell.subscribe()
         resp.content_type = feed.content_type
         if feed.heartbeat:
