@@ -24,7 +24,7 @@ def add(coordinator: Daemon, name: str, **schedule: str) -> Any:
 
 def counted(cluster: Cluster, what: str) -> int:
     with psycopg.connect(cluster.dsn) as connection:
-        row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()  # type: ignore[arg-type]
+        row = connection.execute(f"SELECT count(*) FROM {what}").fetchone()
     assert row is not None
     return int(row[0])
 
