@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench million chaos soak fuzz servers clean
+.PHONY: help hello serve test lint check bench million chaos soak day fuzz servers clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -38,6 +38,9 @@ chaos: $(BIN)/.dev servers  ## 300 faults under load, for up to an hour, and whe
 
 soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a message be held
 	$(BIN)/python -m tests.soak
+
+day: $(BIN)/.dev  ## a day of work in five minutes, and what becomes of the tables
+	$(BIN)/python -m tests.day
 
 fuzz: $(BIN)/.dev servers  ## the random tests, for longer
 	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) tests/unit
