@@ -18,6 +18,8 @@ import structlog
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from torkd.log_repeats import Repeats
+
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -72,6 +74,7 @@ def configure_logging(
             ],
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     for old in [known for known in root.handlers if isinstance(known, _EngineHandler)]:
         root.removeHandler(old)

@@ -24,6 +24,7 @@ from torkd.coordinator.apply import Publisher
 from torkd.coordinator.handle import Handled, handle
 from torkd.coordinator.observing import Observer, tally_of
 from torkd.coordinator.own_events import OwnEvents
+from torkd.coordinator.run_notices import tell_of_runs
 from torkd.datastore.protocol import Datastore
 from torkd.engine.events import ChildrenDue, EngineEvent, EventFailed, RetryDue, RunLost
 from torkd.engine.view import View
@@ -199,6 +200,7 @@ class BatchLoop:
         self._failures = 0
         if self._observer is not None:
             self._observer.batch_handled(tally_of(handled, events), time.perf_counter() - began_at)
+        tell_of_runs(handled, events)
         try:
             self._publisher.publish(handled)
         finally:
@@ -241,7 +243,8 @@ class BatchLoop:
         """An event that can't be handled, ever: its job is to fail with the reason, and then it is parked."""
         event = item.event
         reason = item.poison or f"{type(event).__name__} could not be handled: {failure}"
-        log.error("%s", reason, exc_info=failure)
+        place = {"job_id": event.job_id, "task_id": getattr(event, "task_id", "")}
+        log.error("%s", reason, exc_info=failure, extra=place)
         if self._observer is not None:
             self._observer.event_buried()
         if _is_fatal(item):

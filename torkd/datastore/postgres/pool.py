@@ -87,6 +87,8 @@ class Pool:
         self._pool = self._make()
         self._checking = threading.Lock()
         self._keeps_plans = "force_generic_plan" in settings
+        self._away_since = 0.0
+        """When the first connection failed of an outage that goes on; 0: there is none."""
         self._planned_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
 
     def open(self) -> None:
@@ -109,14 +111,23 @@ class Pool:
         try:
             with self._pool.connection() as connection:
                 used = connection
+                if self._away_since:
+                    self._tell_of_return()
                 self._refresh_plans(connection)
                 yield connection
         except _REFUSALS as error:
             raise BadData(f"the database refused a value: {_sentence(error)}") from error
         except (psycopg.Error, PoolTimeout, PoolClosed) as error:
+            if (used is None or used.closed) and not isinstance(error, PoolClosed):
+                self._away_since = self._away_since or time.monotonic()
             if used is not None and used.closed:
                 self._look_at_others()
             raise DatastoreUnavailable(f"the database does not answer: {_sentence(error)}") from error
+
+    def _tell_of_return(self) -> None:
+        since, self._away_since = self._away_since, 0.0
+        if since and self._keeps_plans:  # one of the two pools is enough
+            log.info("the database answers again after %.1f s", time.monotonic() - since)
 
     def _refresh_plans(self, connection: Connection) -> None:
         """Let statements be planned anew once in a while, for tables as large as they are now.

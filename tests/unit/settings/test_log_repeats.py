@@ -1,0 +1,55 @@
+"""What an outage leaves in the log."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tork.errors import BrokerUnavailable, DatastoreUnavailable
+from torkd.log_repeats import Repeats
+
+
+def record(
+    message: str, *args: object, at: float, name: str = "torkd.loop", level: int = logging.WARNING
+) -> logging.LogRecord:
+    made = logging.LogRecord(name, level, "", 0, message, args, None)
+    made.created = at
+    return made
+
+
+AWAY = DatastoreUnavailable("it is away")
+
+
+def test_an_outage_is_told_at_first_and_once_a_minute() -> None:
+    repeats = Repeats()
+    lines = [record("%s; trying again in %.1f s", AWAY, float(second), at=float(second)) for second in range(121)]
+    told = [line for line in lines if repeats.filter(line)]
+    assert [line.created for line in told] == [0.0, 60.0, 120.0]
+    assert [getattr(line, "repeated", 0) for line in told] == [0, 59, 59]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        record("%s; stored later", AWAY, at=1.0),
+        record("%s; trying again", AWAY, at=1.0, name="torkd.other"),
+        record("%s; trying again", BrokerUnavailable("it is away"), at=1.0),
+        record("%s; trying again", AWAY, at=1.0, level=logging.ERROR),
+        record("%s; trying again", "a text", at=1.0),
+        record("no arguments", at=1.0),
+    ],
+    ids=["other words", "other place", "other server", "error", "no outage", "plain"],
+)
+def test_what_is_not_the_same_is_told(other: logging.LogRecord) -> None:
+    repeats = Repeats()
+    assert repeats.filter(record("%s; trying again", AWAY, at=0.0))
+    assert repeats.filter(other)
+
+
+def test_the_pool_tells_of_its_connections_once_a_minute() -> None:
+    repeats = Repeats()
+    lines = [
+        record("error connecting in %r: %s", "pool-1", f"try {n}", at=float(n), name="psycopg.pool") for n in range(30)
+    ]
+    assert sum(repeats.filter(line) for line in lines) == 1
