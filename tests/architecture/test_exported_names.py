@@ -32,8 +32,8 @@ EXPORTED = {
         "split_address",
     },
     "torkd.testing": {
-        "BrokerContract", "DeadLetterContract", "EventQueueContract", "MounterContract", "OrderContract", "RecordedLog",
-        "RecordedRun", "RuntimeContract", "ScriptWords", "TaskQueueContract", "wait_until",
+        "BrokerContract", "DatastoreContract", "DeadLetterContract", "EventQueueContract", "MounterContract", "OrderContract",
+        "RecordedLog", "RecordedRun", "RuntimeContract", "ScriptWords", "TaskQueueContract", "wait_until",
     },
     "torkd.worker": {"Worker", "WorkerOptions"},
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torkd.testing.assertions  # noqa: F401 -- for what it does to the imports below
 from torkd.testing.broker_contract import BrokerContract
+from torkd.testing.datastore_contract import DatastoreContract
 from torkd.testing.dead_letter_contract import DeadLetterContract
 from torkd.testing.event_queue_contract import EventQueueContract
 from torkd.testing.mounter_contract import MounterContract
@@ -15,6 +16,7 @@ from torkd.testing.waiting import wait_until
 
 __all__ = [
     "BrokerContract",
+    "DatastoreContract",
     "DeadLetterContract",
     "EventQueueContract",
     "MounterContract",

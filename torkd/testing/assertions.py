@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-_SUITES = ("dead_letter", "event_queue", "mounter", "order", "runtime", "task_queue")
+_SUITES = ("datastore", "dead_letter", "event_queue", "mounter", "order", "runtime", "task_queue")
 
 pytest.register_assert_rewrite(*(f"torkd.testing.{name}_contract" for name in _SUITES))
