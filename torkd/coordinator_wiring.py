@@ -27,6 +27,7 @@ from torkd.doctor.doctor import Doctor, DoctorOptions
 from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.hooks.redact import Redactor
+from torkd.hooks.webhook_sender import WebhookSender
 from torkd.local_zone import local_zone
 from torkd.node_identity import NodeIdentity, claim_identity
 from torkd.settings import Settings
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from torkd.metrics.meters import Meters
 
 FOREVER_SECONDS = 10 * 365 * 24 * 3600.0
+PRIVATE_DRAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,22 +80,28 @@ def make_coordinator(
     extensions: Extensions,
     indicators: Indicators,
     broker_is_ours: bool,
-    is_counting: bool = True,
+    is_private: bool = False,
 ) -> CoordinatorParts:
     """A coordinator on the database at `dsn`. `/health` asks the `indicators` besides the datastore and the broker.
 
     Its node id is the first that no process of this host uses. With `broker_is_ours` every run of before is lost at the start.
-    Without `is_counting` there are no figures but those of the database.
+    A private one has no figures but those of the database, and nobody looks into that after it: what webhooks wait for then is
+    delivered at its end, or not at all.
     """
     identity = claim_identity(settings.data.dir, "coordinator")
     datastore = make_datastore(settings, extensions, dsn)
-    options = _coordinator_options(settings, identity.node_id, port, broker_is_ours=broker_is_ours)
+    options = _coordinator_options(
+        settings, identity.node_id, port, broker_is_ours=broker_is_ours, is_private=is_private
+    )
     checks = Checks({"datastore": datastore.check_health, "broker": broker.check_health, **indicators})
-    meters = _make_meters(checks, datastore, broker) if is_counting else None
-    coordinator = Coordinator(datastore, broker, options, new_id=new_id, observer=meters, told=extensions.told())
+    meters = _make_meters(checks, datastore, broker) if not is_private else None
+    webhook = settings.middleware.webhook
+    sender = WebhookSender(secret=webhook.secret or "", allow_private=webhook.allow_private)
+    coordinator = Coordinator(
+        datastore, broker, options, new_id=new_id, observer=meters, told=extensions.told(), sender=sender
+    )
     doorbell = Doorbell(broker, datastore.versions_of)
     streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
-    redact = settings.middleware.job.redact
     dependencies = ApiDependencies(
         commands=coordinator,
         reading=datastore,
@@ -101,7 +109,7 @@ def make_coordinator(
         broker=broker,
         streams=streams,
         doctor=make_doctor(settings, datastore, broker),
-        redactor=Redactor(redact.patterns, enabled=redact.enabled),
+        redactor=make_redactor(settings),
         checks=checks,
         figures=meters,
         version=torkd.__version__,
@@ -153,10 +161,19 @@ def postgres_datastore(settings: Settings, dsn: str) -> PostgresDatastore:
             max_idle_time=postgres.conn_max_idle_time.total_seconds() or FOREVER_SECONDS,
         ),
         make_key_ring(settings),
+        make_redactor(settings),
     )
 
 
-def _coordinator_options(settings: Settings, node_id: str, port: int, *, broker_is_ours: bool) -> CoordinatorOptions:
+def make_redactor(settings: Settings) -> Redactor:
+    """What hides secrets, as the settings say."""
+    redact = settings.middleware.job.redact
+    return Redactor(redact.patterns, enabled=redact.enabled)
+
+
+def _coordinator_options(
+    settings: Settings, node_id: str, port: int, *, broker_is_ours: bool, is_private: bool
+) -> CoordinatorOptions:
     queues = settings.coordinator.queues
     retention = settings.datastore.retention
     return CoordinatorOptions(
@@ -172,5 +189,6 @@ def _coordinator_options(settings: Settings, node_id: str, port: int, *, broker_
         retention_jobs=retention.jobs.total_seconds(),
         retention_logs=retention.logs.total_seconds(),
         retention_audit=retention.audit.total_seconds(),
+        webhook_drain=PRIVATE_DRAIN_SECONDS if is_private else 0.0,
         broker_is_ours=broker_is_ours,
     )

@@ -128,7 +128,7 @@ def make_engine(
         extensions=extensions,
         indicators={"runtime": work.runtime.check_health},
         broker_is_ours=settings.broker.type == IN_MEMORY,
-        is_counting=not is_private,
+        is_private=is_private,
     )
     return Engine(
         datastore=parts.datastore,

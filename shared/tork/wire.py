@@ -35,6 +35,16 @@ def encode_text(value: Any) -> str:
     return _ENCODER.encode(value).decode()
 
 
+def plain(value: Any) -> Any:
+    """A model value as dicts, lists and scalars. Times stay times, so that no text of a user is taken for one."""
+    return msgspec.to_builtins(value, builtin_types=(datetime,))
+
+
+def encode_plain(document: Any) -> bytes:
+    """The JSON of a plain document, which is used up by this. Times end in Z, without trailing zeros."""
+    return _ENCODER.encode(_with_times(document))
+
+
 def decode(data: bytes | str, to: type[T]) -> T:
     """Read JSON of our own into `to`. Raises `msgspec.ValidationError` or `msgspec.DecodeError`."""
     return msgspec.json.decode(data, type=to)
@@ -79,6 +89,27 @@ def _leave_out(document: Any, path: str, name: str) -> None:
     for field, index in _STEP.findall(path):
         document = document[field] if field else document[int(index)]
     del document[name]
+
+
+def _with_times(value: Any) -> Any:
+    """The document with its times as text, changed in place."""
+    match value:
+        case datetime():
+            return _time_text(value)
+        case dict():
+            for key, inner in value.items():
+                if isinstance(inner, dict | list | datetime):
+                    value[key] = _with_times(inner)
+        case list():
+            for index, inner in enumerate(value):
+                if isinstance(inner, dict | list | datetime):
+                    value[index] = _with_times(inner)
+    return value
+
+
+def _time_text(moment: datetime) -> str:
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return f"{text.rstrip('0') if '.' in text else text}Z"
 
 
 def as_utc(moment: datetime) -> datetime:

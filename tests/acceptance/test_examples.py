@@ -120,6 +120,14 @@ CLAIMS = {
         ),
     ),
     "subjob": Claim(result="Happy birthday, Ada", lines=("on the cake it says: Happy birthday, Ada",)),
+    "webhooks": Claim(
+        result="3 lines",
+        lines=("the second webhook is told", "fetched"),
+        holds=lambda job: (
+            [task["state"] for task in tasks_named(job, "fetch")] == ["FAILED", "COMPLETED"]
+            and has_cleared_its_place(job)
+        ),
+    ),
     "timeout": Claim(result="gave up", lines=("0.2 were enough", "gave up after 0.3 seconds")),
 }
 

@@ -65,7 +65,12 @@ REFUSED = {
     "not-json": (b"{", "application/json", 400, "1:2: a key is missing here"),
     "no-type": (YAML, None, 400, "content type"),
     "wrong-type": (YAML, "text/plain", 400, "unknown content type: text/plain"),
-    "webhooks": (b"name: x\nwebhooks: [{url: http://h}]\ntasks: [{name: a}]\n", "text/yaml", 400, "webhooks"),
+    "webhooks": (
+        b"name: x\nwebhooks: [{url: '://h'}]\ntasks: [{name: a}]\n",
+        "text/yaml",
+        400,
+        "2:17: webhooks[0].url: ",
+    ),
     "schedule": (b"name: x\nschedule: {cron: '@daily'}\ntasks: [{name: a}]\n", "text/yaml", 400, "schedule"),
     "too-large": (b"#" * 500_001, "text/yaml", 413, "Request Entity Too Large"),
 }

@@ -179,7 +179,6 @@ EXIT_CODES = {
     "no-such-file": (("submit", "/no/such.yaml"), 2, "/no/such.yaml"),
     "wrong-option": (("submit", "--wiat", "{hello}"), 2, "--wiat"),
     "wrong-format": (("list", "-o", "xml"), 2, "xml"),
-    "unsupported": (("submit", "{hooked}"), 2, "webhooks"),
     "no-such-job": (("get", "0" * 32), 4, "0" * 32),
     "no-such-job-to-wait-for": (("wait", "0" * 32), 4, "0" * 32),
     "no-such-job-to-cancel": (("cancel", "0" * 32), 4, "0" * 32),
@@ -197,7 +196,6 @@ def test_an_ending_has_its_exit_code_and_says_why(
     files = {
         "failing": FAILING,
         "invalid": "name: wrong\ntaks: []\n",
-        "hooked": "name: h\nwebhooks: [{url: http://localhost}]\ntasks: [{name: a, run: 'true'}]\n",
     }
     places = {"hello": str(HELLO), "ended": ended["id"]}
     for name, text in files.items():

@@ -20,6 +20,7 @@ from tork.job import Job, JobSummary
 from tork.log import TaskLogPart
 from tork.node import Node, Queue
 from tork.schedule import FireTimesAnswer, ScheduledJob, ScheduledJobSummary
+from tork.webhook import WebhookStatus
 from torkctl.cli import _app
 from torkctl.diagnostics import ExitCode
 from torkd.api.app import ApiDependencies, create_app
@@ -85,6 +86,7 @@ SHAPES = {
     "scheduled job summary": (ScheduledJobSummary,),
     "scheduled job": (ScheduledJobSummary, ScheduledJob),
     "fire times": (FireTimesAnswer,),
+    "webhook status": (WebhookStatus,),
     "log part": (TaskLogPart,),
     "node": (Node,),
     "queue": (Queue,),

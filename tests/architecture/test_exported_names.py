@@ -11,7 +11,7 @@ from tests.architecture.tree import PACKAGES, ROOT, modules
 EXPORTED = {
     "tork.definition": {
         "Cron", "CronError", "Problem", "job_schema", "parse_cron", "read_job", "read_job_file", "read_scheduled_job",
-        "unsupported", "validate_job",
+        "validate_job",
     },
     "tork.expression": {"Date", "Duration", "Limits", "Summary", "check", "evaluate", "references", "render"},
     "torkctl.client": {"Api", "Patience", "Transport", "follow_job", "follow_log"},

@@ -10,16 +10,18 @@ import psycopg
 import pytest
 
 from tests.integration.test_sealed_database import a_secret_job, everything
-from tests.support.builders import a_job, a_task, an_each
+from tests.support.builders import START, a_job, a_task, an_each
 from tests.support.databases import Databases, open_datastore
 from tests.support.datastore_play import DatastorePlay
 from tests.support.postgres import PostgresServer
 from tork.errors import DatastoreUnavailable, StartError
 from tork.job import Schedule
+from tork.task import WebhookDefinition
 from torkd.datastore.postgres import rekeying
 from torkd.datastore.postgres.sealed_columns import COLUMNS, MARK
 from torkd.datastore.postgres.sealed_tables import SEALED_TABLES
 from torkd.datastore.scheduling import ScheduleRow
+from torkd.datastore.webhook_protocol import Settlement
 from torkd.sealing import KeyRing
 
 pytestmark = pytest.mark.postgres
@@ -66,6 +68,11 @@ def play_half(dsn: str, keys: KeyRing) -> None:
         play.complete("first", result=f"result {SECRET}")
         play.submit(a_job(an_each("{{ sequence(1, 700) }}", a_task("many"), concurrency=1)), "large")
         add_schedule(play)
+        hook = WebhookDefinition(url="http://h/1", headers={"Authorization": "{{ secrets.token }}"})
+        play.submit(a_job(webhooks=[hook], secrets={"token": SECRET}), "hooked")
+        claimed = play.datastore.claim_webhooks("n1", lease_seconds=0, limit=1, busy=[])
+        assert claimed is not None
+        play.datastore.settle_webhooks(claimed, Settlement(tries=1, tried_at=START, error=f"no {SECRET}"))
         play.submit(a_job(a_task("t", run=f"{MARK}x"), name=f"{MARK}clear:AAAA", output=MARK), "tricky")
 
 

@@ -21,6 +21,7 @@ from tork.node import Metrics, Node, NodeFigures, RunningCount
 from tork.page import Page
 from tork.schedule import ScheduledJob, ScheduleState
 from tork.task import Task, TaskState, TaskSummary
+from tork.webhook import WebhookStatus
 from torkd.broker.messages import JobTouched, LiveChanges, LogTouched
 from torkd.broker.protocol import Broker
 from torkd.datastore.account_protocol import Submitter, Viewer
@@ -34,6 +35,7 @@ from torkd.datastore.protocol import (
     LogPosition,
     LogState,
 )
+from torkd.datastore.webhook_protocol import WebhookFigures
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123400, tzinfo=UTC)
 GUEST_SUBMITS = Submitter()
@@ -127,6 +129,12 @@ class FakeReading:
     def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
         tasks = self._job(job_id).execution
         yield from (tasks[start : start + 700] for start in range(0, len(tasks), 700))
+
+    def webhooks_of(self, job_id: str) -> list[WebhookStatus]:
+        return [WebhookStatus(url=webhook.url) for webhook in self._job(job_id).webhooks]
+
+    def webhook_figures(self) -> WebhookFigures:
+        return WebhookFigures(delivered=0, given_up=0, waiting=0, failing=0)
 
     def get_summary(self, job_id: str) -> JobSummary:
         return _summary(self._job(job_id))

@@ -35,7 +35,7 @@ class DatastorePlay:
 
     def __init__(self, datastore: Datastore, dsn: str, keys: KeyRing | None = None) -> None:
         """`keys` are those of the datastore."""
-        self.datastore = datastore
+        self.datastore, self.dsn = datastore, dsn
         self._columns = SealedColumns(keys)
         self.now = START
         self._numbers = itertools.count(1)

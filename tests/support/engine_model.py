@@ -21,7 +21,7 @@ from tests.support.builders import START
 from tork.errors import TorkError
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
-from torkd.engine.changes import Change, OrderKind, TellNode
+from torkd.engine.changes import Announce, Change, OrderKind, TellNode
 from torkd.engine.decide import decide
 from torkd.engine.events import (
     CancelRequested,
@@ -30,6 +30,7 @@ from torkd.engine.events import (
     JobSubmitted,
     RestartRequested,
 )
+from torkd.engine.hook_events import HookEvent
 from torkd.engine.reads import NAMESPACES, NOTHING, Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.engine.view import NotLoadedError, Step, View, attached_jobs
@@ -74,6 +75,8 @@ class EngineModel:
     loads: int = 0
     """How often a decision had to wait for more to be loaded."""
     ids_used: int = 0
+    announced: list[Announce] = field(default_factory=list)
+    """What webhooks were told, in order."""
 
     def handle(self, *events: EngineEvent, all_waiting: bool = False) -> Outcome:
         """Handle a batch of events in one transaction."""
@@ -96,7 +99,17 @@ class EngineModel:
     def copy(self) -> EngineModel:
         """An independent copy: rows are frozen, so the tables alone are copied."""
         twin = copy(self)
-        for name in ("jobs", "tasks", "definitions", "items", "outbox", "orders", "unfolding", "results_set"):
+        for name in (
+            "jobs",
+            "tasks",
+            "definitions",
+            "items",
+            "outbox",
+            "orders",
+            "unfolding",
+            "results_set",
+            "announced",
+        ):
             setattr(twin, name, copy(getattr(self, name)))
         twin.contexts = {job: {name: dict(of) for name, of in known.items()} for job, known in self.contexts.items()}
         return twin
@@ -197,6 +210,7 @@ class EngineModel:
     # Writing
 
     def _write(self, view: View, outcome: Outcome) -> None:
+        self.announced += view.announced
         self._cancel_trees(view, outcome)
         for job_id in [job_id for job_id in view.jobs if job_id in view.new_jobs]:
             assert job_id not in self.jobs
@@ -241,6 +255,8 @@ class EngineModel:
                     self.jobs[job_id] = replace(
                         job, state=JobState.CANCELLED, failed_at=view.cancelled_at, version=version
                     )
+                    if HookEvent.JOB_STATE in job.announces and job_id not in view.jobs:
+                        self.announced.append(Announce(HookEvent.JOB_STATE, self.jobs[job_id]))
                 for task in [task for task in self.tasks.values() if task.job_id == job_id and task.state.is_active]:
                     if task.id in view.tasks:
                         continue

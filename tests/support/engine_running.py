@@ -14,6 +14,7 @@ from torkd.broker.memory import MemoryBroker
 from torkd.clock import utc_now
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
+from torkd.coordinator.webhooks import Sender
 from torkd.datastore.protocol import Datastore, IdempotencyKey
 from torkd.runtime.fake import FakeRuntime
 from torkd.worker.options import WorkerOptions
@@ -31,12 +32,15 @@ def new_id() -> str:
 class RunningEngine:
     """One life of an engine over a datastore, which stays open when the engine is gone. Starts without a worker."""
 
-    def __init__(self, datastore: Datastore, *, broker: MemoryBroker | None = None, **options: Any) -> None:
+    def __init__(
+        self, datastore: Datastore, *, broker: MemoryBroker | None = None, sender: Sender | None = None, **options: Any
+    ) -> None:
+        """With a `sender` it delivers webhooks."""
         self.datastore = datastore
         self.broker = broker or MemoryBroker()
         self.broker.open()
         self.options = replace(OPTIONS, **options)
-        self.coordinator = Coordinator(datastore, self.broker, self.options, new_id=new_id)
+        self.coordinator = Coordinator(datastore, self.broker, self.options, new_id=new_id, sender=sender)
         self.runtime = FakeRuntime()
         self.worker: Worker | None = None
         self.coordinator.start()

@@ -14,13 +14,13 @@ import pytest
 def counted_statements() -> Iterator[list[str]]:
     """The statements that are executed during the block, in order; commits and what comes now and then are not counted."""
     statements: list[str] = []
-    execute = psycopg.Connection.execute
+    execute = psycopg.Cursor.execute  # a connection's own makes a cursor
 
-    def counting(connection: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
+    def counting(cursor: psycopg.Cursor[Any], query: Any, *args: Any, **kwargs: Any) -> Any:
         if query not in ("COMMIT", "DISCARD PLANS"):
             statements.append(str(query))
-        return execute(connection, query, *args, **kwargs)
+        return execute(cursor, query, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(psycopg.Connection, "execute", counting)
+        patch.setattr(psycopg.Cursor, "execute", counting)
         yield statements

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from torkctl import diagnostics
 from torkctl.diagnostics import ExitCode
 from torkctl.session import Session
 from torkctl.settings import OutputFormat, output_format
-
-if TYPE_CHECKING:
-    from tork.job import JobDefinition
 
 
 def validate(
@@ -31,19 +28,15 @@ def validate(
     reports: list[dict[str, Any]] = []
     for path in files:
         problems: list[str] = []
-        notes: list[str] = []
         try:
-            definition, _ = read_definition(path)
-            notes = _notes(definition)
+            read_definition(path)
         except DefinitionError as error:
             problems = error.problems
-        reports.append({"file": path, "valid": not problems, "problems": problems, "notes": notes})
+        reports.append({"file": path, "valid": not problems, "problems": problems})
         for problem in problems:
             diagnostics.problem(problem)
         if not problems:
             diagnostics.notice(f"{path}: valid")
-        for note in notes:
-            diagnostics.warning(f"{path}: {note}")
     if output is OutputFormat.JSONL:
         for report in reports:
             stdout.write_document(report, output)
@@ -52,10 +45,3 @@ def validate(
     elif output is OutputFormat.NAME:
         stdout.write_lines(report["file"] for report in reports if report["valid"])
     return ExitCode.DONE if all(report["valid"] for report in reports) else ExitCode.USAGE
-
-
-def _notes(job: JobDefinition) -> list[str]:
-    """What is right in a job file, and beyond this version."""
-    from tork.definition import unsupported
-
-    return [f"a server of this version refuses a job with '{key}'" for key in unsupported(job)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tork import wire
-from tork.definition import read_job, unsupported, validate_job
+from tork.definition import read_job, validate_job
 from tork.errors import DefinitionError
 from tork.job import JobDefinition
 from torkd.datastore.account_protocol import Accounts
@@ -21,12 +21,8 @@ def definition_of(job: AnyJob) -> JobDefinition:
 
 
 def admit(definition: JobDefinition, caller: Caller, submitted: Chain) -> JobDefinition:
-    """What middleware makes of a definition that is right. Raises `Refused`, and `DefinitionError` for what is not supported."""
-    if submitted:
-        definition = _changed(definition, caller, submitted)
-    if keys := unsupported(definition):
-        raise DefinitionError([f"not supported by this version yet: {', '.join(keys)} (right would be a job without)"])
-    return definition
+    """What middleware makes of a definition that is right. Raises `Refused`, and `DefinitionError` when that is not right any more."""
+    return _changed(definition, caller, submitted) if submitted else definition
 
 
 def _changed(definition: JobDefinition, caller: Caller, submitted: Chain) -> JobDefinition:

@@ -20,6 +20,7 @@ from torkd.api.endpoints import RequestContext, add_endpoints
 from torkd.api.events import EventsResource
 from torkd.api.figures import Figures
 from torkd.api.health import HealthResource
+from torkd.api.job_webhooks import JobWebhooksResource
 from torkd.api.jobs import JobResource, JobsResource
 from torkd.api.keys import KeysResource
 from torkd.api.metrics import MetricsResource
@@ -172,6 +173,7 @@ def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
     app.add_route("/scheduled-jobs/{schedule_id}", scheduled)
     for suffix in ("pause", "resume", "run", "next"):
         app.add_route(f"/scheduled-jobs/{{schedule_id}}/{suffix}", scheduled, suffix=suffix)
+    app.add_route("/jobs/{job_id}/webhooks", JobWebhooksResource(reading, showing))
     app.add_route("/events", EventsResource(reading, showing, streams))
 
 

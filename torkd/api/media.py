@@ -5,13 +5,14 @@ Times are RFC 3339 in UTC with the trailing zeros of their fraction cut; empty f
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import falcon
 import msgspec
 from gunicorn.http import errors as http_errors
 
+from tork.wire import encode_plain
+from tork.wire import plain as plain  # resources and feeds take it from here, beside `answer`
 from torkd.api.errors import refusal
 
 JSON = "application/json"
@@ -21,17 +22,11 @@ _FORMATS: dict[str, Literal["json", "yaml"]] = {
     "application/yaml": "yaml",
     "application/x-yaml": "yaml",
 }
-_ENCODER = msgspec.json.Encoder()
-
-
-def plain(value: Any) -> Any:
-    """A model value as dicts, lists and scalars. Times stay times, so that no text of a user is taken for one."""
-    return msgspec.to_builtins(value, builtin_types=(datetime,))
 
 
 def encode(document: Any, *, pretty: bool = False) -> bytes:
     """The JSON of a plain document, which is used up by this."""
-    data = _ENCODER.encode(_with_times(document))
+    data = encode_plain(document)
     return msgspec.json.format(data, indent=2) + b"\n" if pretty else data
 
 
@@ -73,24 +68,3 @@ def _read_up_to(stream: Any, size: int) -> bytes:
     except (http_errors.ParseException, http_errors.NoMoreData) as error:
         raise refusal(400, "the chunked body is broken or ends too early") from error
     return b"".join(parts)
-
-
-def _with_times(value: Any) -> Any:
-    """The document with its times as text, changed in place."""
-    match value:
-        case datetime():
-            return _time_text(value)
-        case dict():
-            for key, inner in value.items():
-                if isinstance(inner, dict | list | datetime):
-                    value[key] = _with_times(inner)
-        case list():
-            for index, inner in enumerate(value):
-                if isinstance(inner, dict | list | datetime):
-                    value[index] = _with_times(inner)
-    return value
-
-
-def _time_text(moment: datetime) -> str:
-    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat()
-    return f"{text.rstrip('0') if '.' in text else text}Z"

@@ -63,6 +63,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/scheduled-jobs/{schedule_id}/resume": {"PUT": Rule(Access.SCHEDULE, "schedule.resume")},
     "/scheduled-jobs/{schedule_id}/run": {"PUT": Rule(Access.SCHEDULE, "schedule.run")},
     "/scheduled-jobs/{schedule_id}/next": {"GET": Rule(Access.SCHEDULE)},
+    "/jobs/{job_id}/webhooks": {"GET": Rule(Access.JOB)},
     "/events": {"GET": Rule(Access.SIGNED_IN)},
     "/tasks/{task_id}": {"GET": Rule(Access.TASK)},
     "/tasks/{task_id}/log": {"GET": Rule(Access.TASK)},

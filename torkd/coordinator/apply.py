@@ -33,12 +33,19 @@ class Publisher:
     """Sends what committed batches caused. Safe to use from several threads."""
 
     def __init__(
-        self, datastore: Datastore, broker: Broker, on_committed: Callable[[Handled], None] | None = None
+        self,
+        datastore: Datastore,
+        broker: Broker,
+        on_committed: Callable[[Handled], None] | None = None,
+        on_announced: Callable[[], None] | None = None,
     ) -> None:
-        """`on_committed` is called with each batch first; it must be quick and not fail."""
+        """`on_committed` is called with each batch first; it must be quick and not fail. So is `on_announced`, when webhooks have
+        something to deliver.
+        """
         self._datastore = datastore
         self._broker = broker
         self._on_committed = on_committed
+        self._on_announced = on_announced
         self._published: deque[Dispatch] = deque()
         self._lock = threading.Lock()
 
@@ -46,6 +53,8 @@ class Publisher:
         """Send everything. Never raises for a server that is away: hand-outs stay in the outbox, the rest is repeated."""
         if self._on_committed is not None:
             self._on_committed(handled)
+        if self._on_announced is not None and handled.view.announced:
+            self._on_announced()
         try:
             self._hand_out(handled.view)
             for node_id, orders in _orders_by_node(handled.view.orders).items():

@@ -31,6 +31,7 @@ from torkd.coordinator.outbox import check_epoch
 from torkd.coordinator.schedules import Schedules
 from torkd.coordinator.submissions import Submissions
 from torkd.coordinator.tick_loop import TickLoop
+from torkd.coordinator.webhooks import Sender, WebhookLoop
 from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
@@ -64,8 +65,11 @@ class Coordinator:
         clock: Callable[[], datetime] = utc_now,
         observer: Observer | None = None,
         told: Told | None = None,
+        sender: Sender | None = None,
     ) -> None:
-        """`observer` is told what batches bring about; `told` is whatever the operator registered to be told of changes."""
+        """`observer` is told what batches bring about; `told` is whatever the operator registered to be told of changes. Without a
+        `sender` webhooks are stored for another coordinator to deliver.
+        """
         self._datastore = datastore
         self._broker = broker
         self._options = options
@@ -73,7 +77,15 @@ class Coordinator:
         self._clock = clock
         self._observer = observer
         self._notices = Notices(datastore, told) if told else None
-        self._publisher = Publisher(datastore, broker, self._notices.committed if self._notices else None)
+        self._webhooks = (
+            WebhookLoop(datastore, sender, node_id=options.node_id, clock=clock) if sender is not None else None
+        )
+        self._publisher = Publisher(
+            datastore,
+            broker,
+            self._notices.committed if self._notices else None,
+            self._webhooks.wake if self._webhooks else None,
+        )
         self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
         self._ticks = TickLoop(
             datastore, new_id=new_id, publish=self._publish_commanded, cancel=self.cancel, tidy_soon=self._tidy_soon
@@ -139,6 +151,8 @@ class Coordinator:
             thread = threading.Thread(target=run, name=name, daemon=True)
             thread.start()
             self._threads.append(thread)
+        if self._webhooks is not None:
+            self._webhooks.start()
 
     def _open_readers(self, loops: int) -> list[EventConsumer]:
         """Of logs, and of what each batch loop reads: all or none."""
@@ -163,6 +177,8 @@ class Coordinator:
             thread.join(timeout=max(deadline - time.monotonic(), 0.0))
         if self._options.broker_is_ours and not any(thread.is_alive() for thread in self._threads):
             self._drain()
+        if self._webhooks is not None:
+            self._webhooks.stop(drain_seconds=self._options.webhook_drain)
         for reader in (self._heartbeats, *self._loops, self._logs):
             if reader is not None:
                 reader.close()

@@ -26,5 +26,7 @@ class CoordinatorOptions:
     retention_jobs: float = 8760 * 3600.0
     retention_logs: float = 168 * 3600.0
     retention_audit: float = AUDIT_SECONDS
+    webhook_drain: float = 0.0
+    """How long what waits for webhooks is delivered at the end: for a database that nobody will look into afterwards."""
     broker_is_ours: bool = False
     """Whether broker and worker live and die with this process: then every run of before is lost at the start."""

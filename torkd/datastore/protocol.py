@@ -24,6 +24,7 @@ from tork.task import Task, TaskSummary
 from torkd.broker.messages import Heartbeat, LogPrinted, RunTask
 from torkd.datastore.account_protocol import AUDIT_SECONDS, Accounts, Act, Viewer
 from torkd.datastore.scheduling import ScheduleReading, ScheduleUpkeep, SchedulingBatch
+from torkd.datastore.webhook_protocol import WebhookReading, Webhooks
 from torkd.engine.events import EngineEvent, JobStalled, RetryDue, RunLost, TaskStalled
 from torkd.engine.reads import Reads
 from torkd.engine.view import View
@@ -79,7 +80,7 @@ class Batch(SchedulingBatch, Protocol):
         """Write down who did this."""
 
     def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
-        """Write what was decided, with an outbox row for every hand-out.
+        """Write what was decided, with an outbox row for every hand-out, and what webhooks are told (`torkd.engine.webhooks`).
 
         The outbox rows of hand-outs in `published`, which the broker has confirmed, are removed.
         Answers with the versions of jobs that were cancelled along with others without being in the view; the runs to
@@ -159,7 +160,7 @@ class EngineFigures:
     """How many tasks the workers say that they run."""
 
 
-class Reading(ScheduleReading, Protocol):
+class Reading(ScheduleReading, WebhookReading, Protocol):
     """Reading for people. Values are as stored: hiding secrets is the caller's duty (`secrets_of`)."""
 
     def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
@@ -347,7 +348,7 @@ class Examining(Protocol):
         """
 
 
-class Datastore(Reading, Upkeep, Examining, ScheduleUpkeep, Accounts, Protocol):
+class Datastore(Reading, Upkeep, Webhooks, Examining, ScheduleUpkeep, Accounts, Protocol):
     """A datastore."""
 
     def open(self) -> None:

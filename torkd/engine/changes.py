@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from tork.job import JobDefinition
+from torkd.engine.hook_events import HookEvent
 from torkd.engine.rows import JobRow, TaskRow
 
 
@@ -92,6 +93,15 @@ class TellNode:
 
 
 @dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the job's webhooks of a change. The rows are as they were right after it."""
+
+    event: HookEvent
+    job: JobRow
+    task: TaskRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UnfoldSoon:
     """Come back for more children of this task (`ChildrenDue`) in a transaction of its own."""
 
@@ -110,5 +120,6 @@ Change = (
     | StoreItems
     | CancelTree
     | TellNode
+    | Announce
     | UnfoldSoon
 )

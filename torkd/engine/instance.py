@@ -23,6 +23,7 @@ from tork.task import (
     TaskDefinition,
     WebhookDefinition,
 )
+from tork.urls import A_URL, not_a_url
 
 A = TypeVar("A", AuxTask, Sidecar)
 
@@ -97,12 +98,16 @@ def _evaluate_subjob(subjob: SubJob, context: Mapping[str, Any]) -> SubJob:
         name=text_of(subjob.name, context),
         inputs=_values(subjob.inputs, context),
         secrets=_values(subjob.secrets, context),
-        webhooks=[_evaluate_webhook(webhook, context) for webhook in subjob.webhooks],
+        webhooks=[_evaluate_webhook(webhook, index, context) for index, webhook in enumerate(subjob.webhooks)],
     )
 
 
-def _evaluate_webhook(webhook: WebhookDefinition, context: Mapping[str, Any]) -> WebhookDefinition:
-    return replace(webhook, url=text_of(webhook.url, context), headers=_values(webhook.headers, context))
+def _evaluate_webhook(webhook: WebhookDefinition, index: int, context: Mapping[str, Any]) -> WebhookDefinition:
+    """The address is not told when it is none: it may hold a secret."""
+    url = text_of(webhook.url, context)
+    if reason := not_a_url(url) if url != webhook.url else "":
+        raise ExpressionError(f"subjob.webhooks[{index}].url {reason} once evaluated (right would be e.g. {A_URL})")
+    return replace(webhook, url=url, headers=_values(webhook.headers, context))
 
 
 def plain_items(items: list[Any]) -> list[Any]:

@@ -12,6 +12,7 @@ from tork.job import JobDefinition, JobState
 from tork.task import TaskState
 from torkd.engine import progress, tasks
 from torkd.engine.events import CancelRequested, EventFailed, JobSubmitted, RestartRequested
+from torkd.engine.hook_events import announced_by
 from torkd.engine.instance import text_of
 from torkd.engine.nested_secrets import nested_secrets
 from torkd.engine.rows import JobRow, TaskRow
@@ -44,6 +45,7 @@ def _new_job(
         auto_delete=definition.auto_delete.after if definition.auto_delete else None,
         has_secrets=bool(definition.secrets) or any(nested_secrets(definition.tasks)),
         viewers=viewers,
+        announces=announced_by(definition.webhooks) if definition.webhooks else "",
     )
 
 

@@ -70,6 +70,8 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """Ids of the users and roles that may see it and its sub-jobs; None: everybody."""
     schedule_id: str | None = None
     """Of a new job that a schedule has made."""
+    announces: str = ""
+    """The events that its webhooks ask for, by name; empty: nothing of it is announced."""
 
 
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):

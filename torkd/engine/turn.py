@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
 from torkd.engine.changes import (
+    Announce,
     CancelTree,
     Change,
     CreateJob,
@@ -29,6 +30,7 @@ from torkd.engine.changes import (
     UpdateJob,
     UpdateTask,
 )
+from torkd.engine.hook_events import TOLD_JOB_STATES, TOLD_TASK_STATES, HookEvent
 from torkd.engine.reads import NAMESPACES, Reads, reads_of
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.engine.transitions import check_job, check_task
@@ -106,15 +108,19 @@ class Turn:
         self._jobs[row.id] = row
         self._definitions[row.id] = definition
         self.changes.append(CreateJob(row, definition, made_by))
+        self._announce_job(row, changes_state=True)
 
     def set_job(self, job: JobRow, state: JobState | None = None, **fields: Any) -> JobRow:
         """Change a job. A change of state must be legal."""
-        if state is not None and state is not job.state:
+        changes_state = state is not None and state is not job.state
+        if state is not None and changes_state:
             check_job(job.id, job.state, state)
             fields["state"] = state
         job = replace(job, **fields)
         self._jobs[job.id] = job
         self.changes.append(UpdateJob(job))
+        if job.announces and (changes_state or "progress" in fields):
+            self._announce_job(job, changes_state=changes_state)
         return job
 
     def create_task(self, row: TaskRow) -> TaskRow:
@@ -127,12 +133,16 @@ class Turn:
 
     def set_task(self, task: TaskRow, state: TaskState | None = None, **fields: Any) -> TaskRow:
         """Change a task. A change of state must be legal."""
+        before = task
         if state is not None and state is not task.state:
             check_task(task.id, task.state, state)
             fields["state"] = state
         task = replace(task, **fields)
         self._tasks[task.id] = task
         self.changes.append(UpdateTask(task))
+        job = self.job(task.job_id)
+        if job is not None and job.announces:
+            self._announce_task(job, before, task)
         return task
 
     def send(self, task: TaskRow) -> None:
@@ -156,9 +166,26 @@ class Turn:
             sub_job = self.job(sub_id)
             if sub_job is not None and sub_job.state.is_active:
                 self._jobs[sub_id] = replace(sub_job, state=JobState.CANCELLED, failed_at=self.now)
+                self._announce_job(self._jobs[sub_id], changes_state=True)
         for task in (self.view.tasks | self._tasks).values():
             if task.job_id in tree and task.state.is_active:
                 self._tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=self.now, due_at=None)
+
+    def _announce_job(self, job: JobRow, *, changes_state: bool) -> None:
+        event = HookEvent.JOB_STATE if changes_state else HookEvent.JOB_PROGRESS
+        if event in job.announces and not (changes_state and job.state not in TOLD_JOB_STATES):
+            self.changes.append(Announce(event, job))
+
+    def _announce_task(self, job: JobRow, before: TaskRow, task: TaskRow) -> None:
+        if task.state is before.state:
+            if task.progress != before.progress and HookEvent.TASK_PROGRESS in job.announces:
+                self.changes.append(Announce(HookEvent.TASK_PROGRESS, job, task))
+        elif HookEvent.TASK_STATE in job.announces:
+            if before.state is TaskState.PENDING and task.state is TaskState.RUNNING:
+                # It is carried out by others and handed to nobody: that its turn has come is told all the same.
+                self.changes.append(Announce(HookEvent.TASK_STATE, job, before))
+            if task.state in TOLD_TASK_STATES:
+                self.changes.append(Announce(HookEvent.TASK_STATE, job, task))
 
     def tell(self, kind: OrderKind, node_id: str, run_id: str) -> None:
         """Tell the node of a run."""

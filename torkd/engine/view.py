@@ -17,6 +17,7 @@ from tork.errors import TorkError
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
 from torkd.engine.changes import (
+    Announce,
     CancelTree,
     Change,
     CreateJob,
@@ -101,8 +102,10 @@ class View:
     cancelled_tasks: int = 0
     """How many tasks were cancelled by statement."""
     unfold: dict[str, UnfoldSoon] = field(default_factory=dict)
+    announced: list[Announce] = field(default_factory=list)
+    """What webhooks are told, in order."""
 
-    def apply(self, changes: Iterable[Change], now: datetime) -> None:
+    def apply(self, changes: Iterable[Change], now: datetime) -> None:  # noqa: C901 - a case a change
         """Make the changes of one decision visible to the next."""
         for change in changes:
             match change:
@@ -137,6 +140,8 @@ class View:
                     self._cancel_tree(job_id, now)
                 case TellNode():
                     self.orders.append(change)
+                case Announce():
+                    self.announced.append(change)
                 case UnfoldSoon(task_id):
                     self.unfold[task_id] = change
                 case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tork.definition.cron import Cron, CronError, parse_cron
 from tork.definition.problems import Problem
 from tork.definition.read import read_job, read_job_file, read_scheduled_job
-from tork.definition.rules import unsupported, validate_job
+from tork.definition.rules import validate_job
 from tork.definition.schema import job_schema
 
 __all__ = [
@@ -17,6 +17,5 @@ __all__ = [
     "read_job",
     "read_job_file",
     "read_scheduled_job",
-    "unsupported",
     "validate_job",
 ]

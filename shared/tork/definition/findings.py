@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from tork.definition.problems import Path, Problem, shown
 from tork.durations import parse_nanoseconds
 from tork.errors import DurationError, ExpressionError
 from tork.task import COORDINATOR_QUEUES, PRIVATE_QUEUE_PREFIX, is_task_queue
+from tork.urls import A_URL, not_a_url
 
 _A_DURATION = "right would be e.g. '30s', '5m' or '1h30m'"
 
@@ -104,9 +104,9 @@ class Findings:
     def url(self, text: str, path: Path) -> None:
         """The text must be an http or https address with a host."""
         if not text:
-            self.required(text, path, "an address such as 'https://example.com/hook'")
-        elif reason := _not_a_url(text):
-            self.add(path, f"{shown(text)} {reason} (right would be e.g. 'https://example.com/hook')", "url")
+            self.required(text, path, f"an address such as {A_URL}")
+        elif reason := not_a_url(text):
+            self.add(path, f"{shown(text)} {reason} (right would be e.g. {A_URL})", "url")
 
     def together(self, path: Path, first: str, second: str, rule: str) -> None:
         """Two keys exclude each other."""
@@ -116,18 +116,3 @@ class Findings:
 def _number(value: float) -> str:
     text = str(value)
     return text if len(text) <= 20 else f"{text[:20]}…"
-
-
-def _not_a_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        _ = parts.port  # a wrong port shows only when it is asked for
-    except ValueError as error:
-        return f"can't be read as an address: {str(error).partition('(')[0].strip().lower()}"
-    if parts.scheme not in {"http", "https"}:
-        return "is not an http or https address"
-    if not parts.hostname:
-        return "names no host"
-    if any(character.isspace() or not character.isprintable() for character in text):
-        return "holds white space"
-    return ""

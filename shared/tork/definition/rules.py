@@ -36,12 +36,6 @@ def validate_job(job: JobDefinition) -> list[Problem]:
     return found.problems
 
 
-def unsupported(job: JobDefinition) -> list[str]:
-    """The keys this job uses that validate, but that this version's server does not carry out yet."""
-    used = {"webhooks": job.webhooks}
-    return [key for key, value in used.items() if value]
-
-
 def _check_defaults(defaults: Defaults, path: Path, found: Findings) -> None:
     if defaults.retry:
         check_retry(defaults.retry, (*path, "retry"), found)

@@ -54,6 +54,7 @@ _EXCLUSIVE = {
     ("parallel", "subjob"): "parallelorsubjob",
     ("each", "subjob"): "eachorsubjob",
 }
+_HEADER_NAME = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _MOUNT_CHARACTERS = re.compile(r"[-A-Za-z0-9/._= ]*")
 _RESERVED_TARGET = "/tork"
 _A_NAME = "a text such as 'compile'"
@@ -102,6 +103,16 @@ def check_webhook(webhook: WebhookDefinition, path: Path, found: Findings, *, te
     if not (templated and "{{" in webhook.url):
         found.url(webhook.url, (*path, "url"))
     found.expression(webhook.if_, (*path, "if"))
+    for name, value in webhook.headers.items():
+        _check_header(name, value, (*path, "headers", name), found)
+
+
+def _check_header(name: str, value: str, path: Path, found: Findings) -> None:
+    if not _HEADER_NAME.fullmatch(name):
+        message = "is no name of a header (right would be letters, digits and hyphens, such as 'X-Team')"
+        found.add(path, message, "header")
+    elif not value.isprintable():
+        found.add(path, "holds a line break or another control character (right would be one line of text)", "header")
 
 
 def _check_step(step: AuxTask, path: Path, found: Findings) -> None:

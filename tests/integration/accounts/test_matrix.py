@@ -99,6 +99,7 @@ MATRIX: dict[tuple[str, str], tuple[Make, tuple[int, ...]]] = {
     ("GET", "/jobs/{job_id}/log"): (of("/jobs/{}/log", Scene.job), SEES_THE_JOB),
     ("GET", "/jobs/{job_id}/log/stream"): (of("/jobs/{}/log/stream", Scene.job), SEES_THE_JOB),
     ("GET", "/jobs/{job_id}/events"): (of("/jobs/{}/events", Scene.job), SEES_THE_JOB),
+    ("GET", "/jobs/{job_id}/webhooks"): (of("/jobs/{}/webhooks", Scene.job), SEES_THE_JOB),
     ("PUT", "/jobs/{job_id}/cancel"): (of("/jobs/{}/cancel", Scene.job), SEES_THE_JOB),
     ("PUT", "/jobs/{job_id}/restart"): (of("/jobs/{}/restart", Scene.ended_job), SEES_THE_JOB),
     ("GET", "/scheduled-jobs"): (at("/scheduled-jobs"), SIGNED_IN),

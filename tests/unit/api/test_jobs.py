@@ -70,7 +70,9 @@ def test_a_stored_job_is_answered_even_if_it_can_not_be_read_back(api: Api) -> N
         pytest.param(b"\xff\xfe\x00", "text/yaml", "", id="binary"),
         pytest.param(HELLO + "schedule:\n  cron: '@daily'\n", "text/yaml", "schedule", id="schedule"),
         pytest.param(HELLO + "permissions:\n  - user: bob\n", "text/yaml", "permissions", id="permissions"),
-        pytest.param(HELLO + "webhooks:\n  - url: http://x\n", "text/yaml", "webhooks", id="webhooks"),
+        pytest.param(
+            HELLO + "webhooks:\n  - url: ftp://x\n", "text/yaml", "webhooks[0].url: 'ftp://x' is not an", id="webhooks"
+        ),
     ],
 )
 def test_what_can_not_be_taken_is_refused(api: Api, body: str, content_type: str | None, message: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.definition.builders import broken_rules, problems_of, problems_of_schedule, yaml_task
 from tork.account import PermissionDefinition
-from tork.definition import read_job, read_scheduled_job, unsupported, validate_job
+from tork.definition import read_job, read_scheduled_job, validate_job
 from tork.job import Defaults, JobDefinition, Schedule, Wait
 from tork.task import (
     AutoDelete,
@@ -72,6 +72,14 @@ BROKEN: dict[str, tuple[JobDefinition, list[tuple[str, str]]]] = {
     "defaults-priority": (a_job(defaults=Defaults(priority=10)), [("max", "defaults.priority")]),
     "defaults-retry": (a_job(defaults=Defaults(retry=Retry())), [("required", "defaults.retry.limit")]),
     "webhook-url": (a_job(webhooks=[WebhookDefinition()]), [("required", "webhooks[0].url")]),
+    "webhook-header-name": (
+        a_job(webhooks=[WebhookDefinition(url="http://x", headers={"X y": "z"})]),
+        [("header", "webhooks[0].headers['X y']")],
+    ),
+    "webhook-header-value": (
+        a_job(webhooks=[WebhookDefinition(url="http://x", headers={"X": "a\r\nY: z"})]),
+        [("header", "webhooks[0].headers.X")],
+    ),
     "webhook-if": (a_job(webhooks=[WebhookDefinition(url="http://x", if_="(")]), [("expr", "webhooks[0].if")]),
     "task-name": (a_job(tasks=[TaskDefinition()]), [("required", "tasks[0].name")]),
     "task-if": (with_task(if_="{{ ( }}"), [("expr", "tasks[0].if")]),
@@ -240,15 +248,6 @@ def test_composites_nest_fifty_deep_and_no_deeper() -> None:
 def test_the_expressions_of_one_job_may_not_cost_unbounded_time() -> None:
     tasks = [TaskDefinition(name="t", if_=f"'{index}{'x' * 60_000}' == ''") for index in range(4)]
     assert {rule for rule, _ in broken_rules(a_job(tasks=tasks))} == {"expr"}
-
-
-@pytest.mark.parametrize("key", ["webhooks"])
-def test_what_this_version_does_not_carry_out_is_named(key: str) -> None:
-    value = {
-        "webhooks": [WebhookDefinition(url="http://x")],
-    }[key]
-    assert unsupported(a_job(**{key: value})) == [key]
-    assert unsupported(a_job()) == []
 
 
 SCHEDULED = "name: j\ntasks: [{name: t}]\nschedule:\n  cron: '0 9 * * MON-FRI'\n"

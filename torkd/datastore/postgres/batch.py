@@ -10,18 +10,25 @@ from tork.errors import DatastoreUnavailable, IdempotencyConflict
 from torkd.datastore.account_protocol import Act
 from torkd.datastore.postgres import batch_loading, batch_writing
 from torkd.datastore.postgres.accounts import audit_rows
+from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.schedule_batch import ScheduleBatch
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import Accepted, Dispatch, IdempotencyKey
 from torkd.engine.events import EngineEvent
 from torkd.engine.reads import Reads
 from torkd.engine.view import View
+from torkd.hooks.redact import Redactor
 
 SQL = load_statements("batch.sql")
 
 
 class PostgresBatch(ScheduleBatch):
     """A batch on one connection, which is in pipeline mode: statements travel together until an answer is needed."""
+
+    def __init__(self, connection: Connection, columns: SealedColumns, redactor: Redactor) -> None:
+        super().__init__(connection, columns)
+        self._redactor = redactor
 
     def load(self, events: Sequence[EngineEvent], *, wait: float = 0.0) -> View:
         """Lock the roots and read what the events need."""
@@ -58,4 +65,4 @@ class PostgresBatch(ScheduleBatch):
 
     def write(self, view: View, published: Collection[Dispatch] = ()) -> dict[str, int]:
         """Write what was decided, and forget hand-outs that were published."""
-        return batch_writing.write(self._connection, view, published, self._columns)
+        return batch_writing.write(self._connection, view, published, self._columns, self._redactor)

@@ -156,16 +156,20 @@ def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str], colum
                 if task.root_id in locked:
                     view.tasks[task.id] = _with_name(task, columns)
             case "job":
-                job = _decode_job_row(document)
+                job = decode_job(document, columns)
                 if job.root_id in locked:
-                    if job.name.startswith(MARK):
-                        job = replace(job, name=columns.open(job.id, job.name))
                     view.jobs[job.id] = job
             case "step":
                 steps.append(_decode_step_row(document))
             case "context":
                 context.append(_decode_context_row(document))
     _add_steps(view, steps, context, columns)
+
+
+def decode_job(document: str, columns: SealedColumns) -> JobRow:
+    """The row of a job, which comes as JSON."""
+    job = _decode_job_row(document)
+    return replace(job, name=columns.open(job.id, job.name)) if job.name.startswith(MARK) else job
 
 
 def _with_name(task: TaskRow, columns: SealedColumns) -> TaskRow:

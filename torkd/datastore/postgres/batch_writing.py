@@ -10,17 +10,20 @@ from msgspec.structs import replace
 from tork import wire
 from tork.job import JobDefinition
 from tork.task import TaskDefinition
-from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
+from torkd.datastore.postgres import webhook_writing
+from torkd.datastore.postgres.batch_loading import ITEM_BLOCK, decode_job
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.postgres.webhook_writing import stored_webhooks
 from torkd.datastore.protocol import Dispatch
-from torkd.engine.changes import OrderKind, TellNode
+from torkd.engine.changes import Announce, OrderKind, TellNode
+from torkd.engine.hook_events import HookEvent
 from torkd.engine.nested_secrets import nested_secrets
 from torkd.engine.reads import Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow
 from torkd.engine.view import View
-from torkd.hooks.redact import redact_text
+from torkd.hooks.redact import Redactor, redact_text
 
 SQL = load_statements("batch.sql")
 READING_SQL = load_statements("job_reading.sql")
@@ -30,15 +33,17 @@ _JOB = {"jobs": "id"}
 
 
 def write(
-    connection: Connection, view: View, published: Collection[Dispatch], columns: SealedColumns
+    connection: Connection, view: View, published: Collection[Dispatch], columns: SealedColumns, redactor: Redactor
 ) -> dict[str, int]:
     """Write everything; answers with the versions of jobs that were cancelled without being in the view."""
     view.finish()
-    cancelled = _cancel(connection, view)
+    cancelled = _cancel(connection, view, columns)
     if view.new_jobs:
         _insert_jobs(connection, view, columns)
     if view.stored_items:
         _insert_items(connection, view, columns)
+    if view.announced:
+        webhook_writing.write(connection, view, cancelled, columns, redactor)
     changed = [view.tasks[task_id] for task_id in view.dirty_tasks - view.new_tasks]
     rows: dict[str, list[Any]] = {
         "jobs": [view.jobs[job_id] for job_id in view.dirty_jobs - view.new_jobs],
@@ -65,7 +70,7 @@ def _by_order(view: View) -> Any:
     return order
 
 
-def _cancel(connection: Connection, view: View) -> dict[str, int]:
+def _cancel(connection: Connection, view: View, columns: SealedColumns) -> dict[str, int]:
     versions: dict[str, int] = {}
     if not view.cancelled:
         return versions
@@ -78,6 +83,10 @@ def _cancel(connection: Connection, view: View) -> dict[str, int]:
             versions[first] = int(second)
         elif kind == "tasks":
             view.cancelled_tasks += int(second)
+        elif kind == "announce":
+            job = decode_job(second, columns)
+            if HookEvent.JOB_STATE in job.announces:
+                view.announced.append(Announce(HookEvent.JOB_STATE, job))
         elif (first, second) not in told:
             view.orders.append(TellNode(OrderKind.STOP, first, second))
     return versions
@@ -103,7 +112,7 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
                 # SQL looks into tags: they can't be sealed, and can be searched for too.
                 "tags": [redact_text(tag, secrets) for tag in definition.tags],
                 "output": definition.output,
-                "webhooks": definition.webhooks or None,
+                "webhooks": stored_webhooks(definition.webhooks, evaluated=view.makers[job.id] is not None),
                 "schedule_id": job.schedule_id,
                 "schedule_cron": definition.schedule.cron if job.schedule_id and definition.schedule else None,
             }

@@ -16,22 +16,26 @@ from torkd.datastore.postgres.schedule_reading import ScheduleUpkeep
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.postgres.upkeep import PostgresUpkeep
+from torkd.datastore.postgres.webhook_queue import PostgresWebhooks
+from torkd.hooks.redact import Redactor
 from torkd.sealing import KeyMissing, KeyRing
 
 SQL = load_statements("upkeep.sql")
 
 
-class PostgresDatastore(PostgresReading, PostgresUpkeep, ScheduleUpkeep):
+class PostgresDatastore(PostgresReading, PostgresUpkeep, ScheduleUpkeep, PostgresWebhooks):
     """Implements `torkd.datastore.protocol.Datastore`."""
 
-    def __init__(self, options: PoolOptions, keys: KeyRing | None = None) -> None:
-        """What may hold secrets is sealed with the key, if there is one."""
+    def __init__(self, options: PoolOptions, keys: KeyRing | None = None, redactor: Redactor | None = None) -> None:
+        """What may hold secrets is sealed with the key, if there is one; the redactor hides them in what webhooks are told."""
         self._options = options
         self._engine = engine_pool(options)
         self._questions = reading_pool(options)
         columns = SealedColumns(keys)
         PostgresReading.__init__(self, self._questions.connection, columns)
         PostgresUpkeep.__init__(self, self._engine, columns)
+        PostgresWebhooks.__init__(self, self._engine, columns)
+        self._redactor = redactor or Redactor()
         self._key_is_agreed = False
 
     def open(self) -> None:
@@ -50,7 +54,7 @@ class PostgresDatastore(PostgresReading, PostgresUpkeep, ScheduleUpkeep):
         if not self._key_is_agreed:
             self._agree_on_key()
         with self._engine.connection() as connection, connection.pipeline():
-            yield PostgresBatch(connection, self._columns)
+            yield PostgresBatch(connection, self._columns, self._redactor)
             # Not connection.commit(): within a pipeline it waits for its answer without having sent all of a large
             # statement, for ever (psycopg 3.3). The end of the pipeline sends everything first.
             connection.execute("COMMIT")

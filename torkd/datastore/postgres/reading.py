@@ -9,7 +9,17 @@ from torkd.datastore.postgres.log_reading import LogReading
 from torkd.datastore.postgres.node_reading import NodeReading
 from torkd.datastore.postgres.schedule_reading import ScheduleReading
 from torkd.datastore.postgres.task_reading import TaskReading
+from torkd.datastore.postgres.webhook_reading import PostgresWebhookReading
 
 
-class PostgresReading(JobReading, TaskReading, LogReading, NodeReading, ScheduleReading, Examination, PostgresAccounts):
+class PostgresReading(
+    JobReading,
+    TaskReading,
+    LogReading,
+    NodeReading,
+    ScheduleReading,
+    PostgresWebhookReading,
+    Examination,
+    PostgresAccounts,
+):
     """Implements `torkd.datastore.protocol.Reading`, `Examining` and `Accounts` on lent connections."""

@@ -230,7 +230,7 @@ class _Forms:
         self.ahead, self.rows, self.write = (sql.SQL(SQL[name]).format(**known) for name in ("ahead", "rows", "write"))
 
 
-_FIRST: dict[str, Any] = {"text": "", "int": -1}
+_FIRST: dict[str, Any] = {"text": "", "int": -1, "bigint": -1}
 """Below every key of that type."""
 _IS_SEALED = f"left({{c}}, {len(MARK)}) = %(mark)s AND left({{c}}, {len(CLEAR)}) <> %(clear)s"
 _IS_NOT_CURRENT = f"{{c}} <> '' AND NOT left({{c}}, {len(MARK) + 7}) = ANY(%(current)s::text[])"

@@ -24,8 +24,9 @@ CLEAR = f"{MARK}clear:"
 _SUSPICIOUS = f'"{MARK}'
 """In JSON, where such a value begins."""
 
-COLUMNS = ("name", "error", "result", "description", "output", "webhooks", "spec", "scope", "value", "items")
-"""Of jobs, job_details, job_steps, job_context, tasks, task_items and schedules. A log is masked before it comes here, and searched."""
+COLUMNS = ("name", "error", "result", "description", "output", "webhooks", "spec", "scope", "value", "items", "request")
+"""Of jobs, job_details, job_steps, job_context, tasks, task_items, schedules, webhook_lanes and webhook_deliveries. A log is masked
+before it comes here, and searched."""
 
 TROUBLE_SECONDS = 30.0
 """For how long a value that could not be opened is told as trouble."""
@@ -60,6 +61,12 @@ class SealedColumns:
             return wire.encode_text([_escaped(row) for row in rows])
         except (TypeError, ValueError, OverflowError) as error:
             raise BadData(f"a value can't be stored: {error}") from error
+
+    def close(self, job_id: str, text: str) -> str:
+        """One value to be stored."""
+        if self._is_sealing and text:
+            return self.seal(job_id, text)
+        return CLEAR + text if text.startswith(MARK) else text
 
     def open(self, job_id: str, text: str) -> str:
         """The value as it was. Raises `DatastoreUnavailable` when its key is not here, `BadData` when it was changed."""

@@ -13,13 +13,14 @@ class SealedTable:
     owner: str
     """The column with the id that a value can't be opened without."""
     key: tuple[tuple[str, str], ...]
-    """The columns of the primary key, each with its type: text or int."""
+    """The columns of the primary key, each with its type: text, int or bigint."""
     columns: tuple[str, ...]
     of_jobs: bool = True
     """Whether the owner is a job: then the row of its root is locked for changes."""
 
 
 _ID = (("id", "text"),)
+_LANE = (("job_id", "text"), ("lane", "int"))
 
 SEALED_TABLES = (
     SealedTable("jobs", "id", _ID, ("name", "error", "result")),
@@ -29,4 +30,13 @@ SEALED_TABLES = (
     SealedTable("tasks", "job_id", _ID, ("name", "error", "result", "scope", "spec")),
     SealedTable("schedules", "id", _ID, ("spec", "error"), of_jobs=False),
     SealedTable("task_items", "job_id", (("task_id", "text"), ("block", "int")), ("items",)),
+    # Not under the lock of a job: it may be gone by then, and the rows are locked by themselves.
+    SealedTable("webhook_lanes", "job_id", _LANE, ("error",), of_jobs=False),
+    SealedTable(
+        "webhook_deliveries",
+        "job_id",
+        (*_LANE, ("version", "bigint"), ("number", "int")),
+        ("request",),
+        of_jobs=False,
+    ),
 )

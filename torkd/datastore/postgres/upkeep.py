@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SQL = load_statements("upkeep.sql")
 BATCH_SQL = load_statements("batch.sql")
+WEBHOOK_SQL = load_statements("webhooks.sql")
 
 _decode_task = StoredDecoder(TaskDefinition).decode
 
@@ -201,6 +202,8 @@ def _delete_jobs(connection: Connection, age: float, limit: int) -> int:
         for statement in (SQL.delete_some_tasks, SQL.delete_some_items, SQL.delete_some_log_parts)
     ]
     if max(gone) < limit:
+        connection.execute(WEBHOOK_SQL.leave_lanes, {"jobs": jobs})
+        connection.execute(WEBHOOK_SQL.forget_lanes, {"jobs": jobs})
         gone.append(connection.execute(SQL.delete_jobs, {"jobs": jobs}).rowcount)
     return sum(gone)
 

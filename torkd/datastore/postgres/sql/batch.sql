@@ -56,7 +56,7 @@ UNION ALL
 SELECT 'job', to_json(r)::text FROM (
     SELECT j.id, j.root_id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress,
            j.version, j.created_by, j.started_at, j.completed_at, j.failed_at, j.delete_at,
-           j.defaults::json AS defaults, j.auto_delete, j.has_secrets, j.viewers
+           j.defaults::json AS defaults, j.auto_delete, j.has_secrets, j.viewers, j.announces
     FROM near CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = near.id OFFSET 0) j) r
 UNION ALL
 SELECT 'step', to_json(ahead)::text FROM ahead
@@ -120,8 +120,8 @@ JOIN task_items i ON i.task_id = w.task_id AND i.block BETWEEN w.first AND w.las
 ORDER BY i.task_id, i.block;
 
 -- name: cancel_tree
--- Cancel what is active below these jobs, but for the rows that the batch writes itself; answers with the runs to stop, and
--- how many tasks these were.
+-- Cancel what is active below these jobs, but for the rows that the batch writes itself; answers with the runs to stop, how many
+-- tasks these were, and the jobs whose webhooks are to be told.
 WITH RECURSIVE tree AS (
     SELECT unnest(%(jobs)s::text[]) AS id
     UNION
@@ -131,7 +131,8 @@ ended_jobs AS (
     UPDATE jobs j SET state = 'CANCELLED', failed_at = %(now)s, version = j.version + 1
     FROM tree
     WHERE j.id = tree.id AND NOT j.id = ANY(%(known_jobs)s::text[]) AND j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
-    RETURNING j.id, j.version
+    RETURNING j.id, j.root_id, j.parent_job_id, j.parent_task_id, j.name, j.state, j.position, j.task_count, j.progress,
+              j.version, j.created_by, j.started_at, j.completed_at, j.failed_at, j.has_secrets, j.announces
 ),
 ended_tasks AS (
     UPDATE tasks t SET state = 'CANCELLED', failed_at = %(now)s, due_at = NULL, version = j.version + 1
@@ -144,20 +145,22 @@ SELECT 'job', id, version::text FROM ended_jobs
 UNION ALL
 SELECT 'tasks', '', count(*)::text FROM ended_tasks
 UNION ALL
-SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node_id IS NOT NULL;
+SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node_id IS NOT NULL
+UNION ALL
+SELECT 'announce', id, to_json(ended_jobs)::text FROM ended_jobs WHERE announces <> '';
 
 -- name: insert_jobs
 INSERT INTO jobs (id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
                   created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-                  auto_delete, has_secrets, viewers, schedule_id)
+                  auto_delete, has_secrets, viewers, schedule_id, announces)
 SELECT id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
        created_by, created_at, started_at, completed_at, failed_at, delete_at, error, result, defaults,
-       auto_delete, has_secrets, viewers, schedule_id
+       auto_delete, has_secrets, viewers, schedule_id, announces
 FROM json_to_recordset(%(rows)s::json) AS r (
     id text, root_id text, parent_job_id text, parent_task_id text, name text, state text, position int,
     task_count int, progress float8, version bigint, created_by text, created_at timestamptz, started_at timestamptz,
     completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text, defaults text,
-    auto_delete text, has_secrets boolean, viewers text[], schedule_id text);
+    auto_delete text, has_secrets boolean, viewers text[], schedule_id text, announces text);
 
 -- name: insert_details
 INSERT INTO job_details (job_id, description, tags, output, webhooks, schedule_id, schedule_cron, search)

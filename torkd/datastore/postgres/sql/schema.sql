@@ -26,7 +26,8 @@ CREATE TABLE jobs (
     auto_delete     text,
     has_secrets     boolean NOT NULL DEFAULT false,
     viewers         text[],                    -- ids of the users and roles that may see it; null: everybody. Never changes
-    schedule_id     text                       -- the schedule that made it; to find it by, also in job_details
+    schedule_id     text,                      -- the schedule that made it; to find it by, also in job_details
+    announces       text NOT NULL DEFAULT ''   -- the events that its webhooks ask for
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX jobs_newest ON jobs (created_at DESC, id DESC);
 CREATE INDEX jobs_by_state ON jobs (state, created_at DESC, id DESC);
@@ -164,6 +165,47 @@ CREATE TABLE outbox (
     PRIMARY KEY (task_id, dispatch)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX outbox_oldest ON outbox (created_at);
+
+-- Where a job's webhooks deliver to, one row an address: its requests go out one after the other.
+CREATE TABLE webhook_lanes (
+    job_id     text NOT NULL,
+    lane       integer NOT NULL,               -- place in the job's list of the first webhook with this address
+    target     text NOT NULL,                  -- digest of the server behind it
+    waiting    integer NOT NULL,               -- deliveries that are to be made
+    due_at     timestamptz,                    -- when the first may be tried, or the claim ends; null when none waits
+    claimed_by text,                           -- the node that delivers now
+    claims     bigint NOT NULL DEFAULT 0,      -- grows with every claim: only the latest counts
+    delivered  bigint NOT NULL DEFAULT 0,
+    given_up   bigint NOT NULL DEFAULT 0,
+    tries      integer NOT NULL DEFAULT 0,     -- of the first delivery that waits
+    tried_at   timestamptz,                    -- the last try of any
+    status     integer,                        -- and what it was answered with
+    error      text,                           -- or why it failed
+    job_is_gone boolean NOT NULL DEFAULT false, -- the row goes with its last delivery
+    PRIMARY KEY (job_id, lane)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX webhook_lanes_due ON webhook_lanes (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX webhook_lanes_claimed ON webhook_lanes (claimed_by) WHERE claimed_by IS NOT NULL;
+
+-- Requests to be made, written with the change that they tell of. A row goes when it is done or given up.
+CREATE TABLE webhook_deliveries (
+    job_id     text NOT NULL,
+    lane       integer NOT NULL,
+    version    bigint NOT NULL,                -- the job's, with the change
+    number     integer NOT NULL,               -- place among what the same batch tells of the job
+    event      text NOT NULL,
+    request    text NOT NULL,                  -- JSON
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (job_id, lane, version, number)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
+
+-- One row: what became of all deliveries so far.
+CREATE TABLE webhook_totals (
+    one       boolean PRIMARY KEY DEFAULT true CHECK (one),
+    delivered bigint NOT NULL DEFAULT 0,
+    given_up  bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+INSERT INTO webhook_totals DEFAULT VALUES;
 
 -- Log parts. seq grows in the order of commits, because writers take turns. Each day (UTC) has a partition, task_log_parts_YYYYMMDD,
 -- which upkeep makes ahead and drops when it is old. What no day is there for (the first moments of a new database, a worker

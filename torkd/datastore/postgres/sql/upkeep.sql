@@ -134,7 +134,8 @@ ORDER BY scheduled_at LIMIT %(limit)s
 ON CONFLICT DO NOTHING;
 
 -- name: forget_everything
-TRUNCATE jobs, job_details, job_steps, job_context, tasks, task_items, outbox, task_log_parts, leases, idempotency, schedules, schedule_ticks;
+TRUNCATE jobs, job_details, job_steps, job_context, tasks, task_items, outbox, task_log_parts, leases, idempotency, schedules, schedule_ticks,
+    webhook_lanes, webhook_deliveries;
 
 -- name: lock_log
 -- Writers of log parts take turns, so that seq grows in the order of commits.
