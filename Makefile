@@ -42,8 +42,9 @@ soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a mess
 day: $(BIN)/.dev  ## a day of work in five minutes, and what becomes of the tables
 	$(BIN)/python -m tests.day
 
-fuzz: $(BIN)/.dev servers  ## the random tests, for longer
+fuzz: $(BIN)/.dev servers  ## the random tests, for longer, and 20,000 random requests
 	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) tests/unit
+	HYPOTHESIS_PROFILE=long $(PYTEST) -n 0 tests/acceptance/rest/test_random_requests.py
 
 servers:
 	@sh tests/support/install_servers.sh

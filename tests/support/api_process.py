@@ -88,7 +88,7 @@ def main(address: str, **options: str) -> int:
         say("listening", listener.port)
         code = serve(
             listener,
-            ServerOptions(drain_seconds=drain_seconds),
+            ServerOptions(drain_seconds=drain_seconds, threads=int(options.get("threads", "64"))),
             start=lambda: start(drain_seconds, most=most, fails=options.get("start") == "fail"),
         )
     except StartError as error:

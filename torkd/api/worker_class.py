@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import selectors
 import signal
 import ssl
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import falcon
@@ -28,6 +30,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from tork.errors import TorkError, Unavailable
 from torkd.api.arbiter import READY, STOP_NOW
+from torkd.api.reception import RECEIVE_SECONDS, Arrival, Incoming
 from torkd.api.served import Served
 from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
 
@@ -94,6 +97,7 @@ class StreamingWorker(ThreadWorker):
         super().__init__(*arguments)
         self._orders: set[str] = set()
         self._is_draining = False
+        self._incoming: dict[TConn, Incoming] = {}
 
     def load_wsgi(self) -> None:
         self.cfg.set("graceful_timeout", _LAST_REQUESTS_SECONDS)
@@ -150,6 +154,7 @@ class StreamingWorker(ThreadWorker):
     def notify(self) -> None:
         """Called in every round of the loop: the place to do what signals asked for."""
         super().notify()
+        self._drop_late()
         orders, self._orders = self._orders, set()
         if "stop" in orders:
             self.cfg.set("graceful_timeout", 0)
@@ -169,6 +174,59 @@ class StreamingWorker(ThreadWorker):
                 raise
             log.warning("no more clients can be taken for the moment: %s", error.strerror)
             time.sleep(_PAUSE_SECONDS)
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give the request to a thread when it has arrived. With TLS only a thread can read it."""
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
+        incoming = Incoming(until=time.monotonic() + RECEIVE_SECONDS)
+        parser: Any = conn.parser
+        if parser is not None:
+            incoming.data += parser.unreader.take_buffered()
+        conn.sock.setblocking(False)
+        if not self._pass_on(conn, incoming):
+            self._incoming[conn] = incoming
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_more, conn))
+
+    def _on_more(self, conn: TConn, client: Any) -> None:
+        """More of a request is there."""
+        self._pass_on(conn, self._incoming[conn])
+
+    def _pass_on(self, conn: TConn, incoming: Incoming) -> bool:
+        """Take what is there; whether the connection is somebody else's now."""
+        arrival = incoming.receive(conn.sock)
+        if arrival is Arrival.PART:
+            return False
+        self._stop_watching(conn)
+        if arrival is Arrival.TOO_LONG:
+            self.handle_error(None, conn.sock, conn.client, http_errors.LimitRequestHeaders("the head has no end"))
+            self.nr_conns -= 1
+            conn.close()
+            return True
+        conn.data_ready = True
+        conn.init()
+        parser: Any = conn.parser
+        parser.unreader.unread(bytes(incoming.data))
+        super().enqueue_req(conn)
+        return True
+
+    def _drop_late(self) -> None:
+        """Those whose request does not arrive; when we stop, also those that have not begun one."""
+        now = time.monotonic()
+        late = [
+            conn
+            for conn, incoming in self._incoming.items()
+            if now > incoming.until or not (self.alive or incoming.data)
+        ]
+        for conn in late:
+            self._stop_watching(conn)
+            self.nr_conns -= 1
+            conn.close()
+
+    def _stop_watching(self, conn: TConn) -> None:
+        if self._incoming.pop(conn, None) is not None:
+            self.poller.unregister(conn.sock)
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer one request; whether the connection can be used for another, or `_DETACHED`."""

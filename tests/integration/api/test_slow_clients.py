@@ -1,0 +1,77 @@
+"""Clients that send slowly, stop half-way or say nothing: others are answered as ever. There are more of them than threads."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+Start = Callable[..., Any]
+THREADS = 4
+CLIENTS = 4 * THREADS
+HALVES = {
+    "nothing": b"",
+    "half-a-line": b"GET /hea",
+    "half-a-head": b"GET /health HTTP/1.1\r\nHost: a\r\n",
+    "half-a-body": b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\nContent-Length: 100\r\n\r\nname",
+    "half-a-chunk": b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\nTransfer-Encoding: chunked\r\n\r\n64\r\nname",
+    "half-a-second-request": b"GET /health HTTP/1.1\r\nHost: a\r\n\r\nGET /heal",
+}
+
+
+@pytest.fixture
+def opened() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("sent", HALVES.values(), ids=HALVES)
+def test_unfinished_requests_hold_no_thread(daemon: Start, opened: ExitStack, sent: bytes) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}").started()
+    place = (client.base_url.host, client.base_url.port)
+    slow = [opened.enter_context(socket.create_connection(place, timeout=10)) for _ in range(CLIENTS)]
+    for connection in slow:
+        connection.sendall(sent)
+        if sent.count(b"GET") == 2:
+            assert b"200 OK" in connection.recv(10_000)
+    for _ in range(3):
+        assert client.get("/health").status_code == 200
+
+
+def test_a_request_that_comes_byte_by_byte_is_answered(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
+    )
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":
+        connection.send(bytes([byte]))
+    answer = b""
+    while piece := connection.recv(10_000):
+        answer += piece
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_requests_sent_at_once_are_answered_one_after_the_other(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
+    )
+    ask = b"GET /health HTTP/1.1\r\nHost: a\r\n%b\r\n"
+    connection.sendall(ask % b"" * 4 + ask % b"Connection: close\r\n")
+    answer = b""
+    while piece := connection.recv(10_000):
+        answer += piece
+    assert answer.count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
+    )
+    connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 9000)
+    assert connection.recv(10_000).startswith(b"HTTP/1.1 431")

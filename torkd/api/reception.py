@@ -1,0 +1,98 @@
+"""Requests on their way in: collected without a thread, so that clients that send slowly, or never go on, hold up nobody.
+
+A request goes to a thread when all of it is there, or when more of it need not be seen to refuse it.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass, field
+from enum import Enum
+
+MOST_HEAD = 64 * 1024
+MOST_BODY = 1024 * 1024
+"""Of a larger body the rest is read by a thread."""
+RECEIVE_SECONDS = 60.0
+"""How long a request may take to arrive."""
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_PIECE = 64 * 1024
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+_EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
+
+
+class Arrival(Enum):
+    """How much of a request is there."""
+
+    PART = "part"
+    WHOLE = "whole"
+    TOO_LONG = "too long"
+    """The head has no end."""
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What has arrived of one request, and perhaps of the next."""
+
+    until: float
+    """When patience ends."""
+    data: bytearray = field(default_factory=bytearray)
+    _body_at: int = 0
+    _chunk_at: int = 0
+
+    def receive(self, sock: socket.socket) -> Arrival:
+        """Take what is there. A client that has gone is left to whoever reads the rest."""
+        while (arrival := self.state()) is Arrival.PART:
+            try:
+                piece = sock.recv(_PIECE)
+            except BlockingIOError:
+                return arrival
+            except OSError:
+                return Arrival.WHOLE
+            if not piece:
+                return Arrival.WHOLE
+            had_head = bool(self._body_at)
+            self.data += piece
+            if not had_head and self._find_body() and _EXPECTS.search(self.data, 0, self._body_at):
+                _say(sock, CONTINUE)
+        return arrival
+
+    def state(self) -> Arrival:
+        """How much of the request is there."""
+        if not self._find_body():
+            return Arrival.TOO_LONG if len(self.data) > MOST_HEAD else Arrival.PART
+        there = len(self.data) - self._body_at
+        if there > MOST_BODY:
+            return Arrival.WHOLE
+        if _CHUNKED.search(self.data, 0, self._body_at):
+            return Arrival.WHOLE if self._has_last_chunk() else Arrival.PART
+        length = _LENGTH.search(self.data, 0, self._body_at)
+        expected = int(length[1][:20]) if length else 0
+        return Arrival.WHOLE if there >= expected or expected > MOST_BODY else Arrival.PART
+
+    def _find_body(self) -> int:
+        if not self._body_at and (end := self.data.find(b"\r\n\r\n")) >= 0:
+            self._body_at = self._chunk_at = end + 4
+        return self._body_at
+
+    def _has_last_chunk(self) -> bool:
+        """Whether the last chunk has arrived, or one that is none: that is refused at once."""
+        while (line_end := self.data.find(b"\r\n", self._chunk_at)) >= 0:
+            try:
+                size = int(self.data[self._chunk_at : line_end].partition(b";")[0], 16)
+            except ValueError:
+                return True
+            if size <= 0:
+                return self.data.find(b"\r\n\r\n", line_end) >= 0
+            if len(self.data) < line_end + 2 + size + 2:
+                return False
+            self._chunk_at = line_end + 2 + size + 2
+        return len(self.data) - self._chunk_at > MOST_HEAD
+
+
+def _say(sock: socket.socket, data: bytes) -> None:
+    try:
+        sock.send(data)
+    except OSError:
+        pass  # it is noticed where the request is read
