@@ -158,6 +158,10 @@ class EngineFigures:
     """The average of the nodes that are online, by kind."""
     worker_tasks: int
     """How many tasks the workers say that they run."""
+    jobs_stored: int = 0
+    """All jobs, ended ones included."""
+    schedules_late: int = 0
+    """Schedules whose next tick should have fired more than half a minute ago."""
 
 
 class Reading(ScheduleReading, WebhookReading, Protocol):

@@ -75,6 +75,13 @@ def _of_engine(figures: EngineFigures) -> Iterator[Metric]:
         ("state",),
         {(name,): figures.tasks.get(name, 0) for name in active},
     )
+    yield _family("jobs_stored", "All jobs that are stored, ended ones included.", (), {(): figures.jobs_stored})
+    yield _family(
+        "schedules_late",
+        "Schedules whose next job should have started more than 30 seconds ago.",
+        (),
+        {(): figures.schedules_late},
+    )
     yield _family("outbox_messages", "Hand-outs of tasks that wait to be published.", (), {(): figures.outbox})
     yield _family("outbox_age_seconds", "Age of the oldest of them.", (), {(): figures.outbox_age_seconds})
     yield _family(

@@ -90,3 +90,19 @@ def test_the_database_counts_what_is_active(datastore: PostgresDatastore, play: 
     assert figures.outbox == len(play.outbox())
     assert figures.outbox_age_seconds >= 0
     assert (figures.nodes, figures.worker_tasks) == ({}, 0)
+    assert figures.jobs_stored == 3
+
+
+def test_a_schedule_that_does_not_fire_is_late(datastore: PostgresDatastore, play: DatastorePlay) -> None:
+    insert = (
+        "INSERT INTO schedules (id, state, spec, zone, created_by, created_at, due_at) "
+        "VALUES (%s, %s, '', 'UTC', '', now(), now() + %s::interval)"
+    )
+    for schedule_id, state, due in (
+        ("late", "ACTIVE", "-1 minute"),
+        ("paused", "PAUSED", "-1 minute"),
+        ("due now", "ACTIVE", "-5 seconds"),
+        ("ahead", "ACTIVE", "1 hour"),
+    ):
+        play.change(insert, schedule_id, state, due)
+    assert datastore.figures().schedules_late == 1

@@ -53,6 +53,8 @@ class NodeReading(Querying):
             nodes={(kind, status): int(value) for (kind, status), value in nodes.items()},
             cpu_percent=found.get("cpu_percent", {}),
             worker_tasks=int(found["worker_tasks"][""]),
+            jobs_stored=int(found["jobs_stored"][""]),
+            schedules_late=int(found["schedules_late"][""]),
         )
 
 

@@ -35,6 +35,10 @@ SELECT 'tasks', 'PENDING', count(*) FROM tasks WHERE state = 'PENDING' AND due_a
 UNION ALL
 SELECT 'tasks', 'CREATED', coalesce(sum(created - released), 0) FROM tasks WHERE state = 'RUNNING' AND released < size
 UNION ALL
+SELECT 'jobs_stored', '', sum(jobs) FROM job_counts
+UNION ALL
+SELECT 'schedules_late', '', count(*) FROM schedules WHERE state = 'ACTIVE' AND due_at < now() - interval '30 seconds'
+UNION ALL
 SELECT 'outbox', '', count(*) FROM outbox
 UNION ALL
 SELECT 'outbox_age', '', coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox
