@@ -31,6 +31,8 @@ class Overrides:
     tags: Sequence[str] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    drops_permissions: bool = False
+    """For an engine that nobody else can reach, and that knows no accounts."""
 
     def applied_to(self, job: JobDefinition) -> JobDefinition:
         """The job with the changes. What a key holds in both comes from the flag; tags are added."""
@@ -40,6 +42,7 @@ class Overrides:
             tags=list(dict.fromkeys([*job.tags, *self.tags])),
             inputs={**job.inputs, **self.inputs},
             secrets={**job.secrets, **self.secrets},
+            permissions=[] if self.drops_permissions else job.permissions,
             wait=None,  # the command line waits by itself: a request that hangs is the first thing a proxy cuts
         )
 

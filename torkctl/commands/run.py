@@ -36,7 +36,11 @@ def run(
     output = output_format(session.flags.output)
     seconds = timeout_seconds(timeout)
     overrides = Overrides(
-        name=name, tags=tags or (), inputs=parse_inputs(inputs or ()), secrets=parse_secrets(secrets or ())
+        name=name,
+        tags=tags or (),
+        inputs=parse_inputs(inputs or ()),
+        secrets=parse_secrets(secrets or ()),
+        drops_permissions=True,
     )
     [submission] = read_submissions([file], overrides)
     if submission.is_scheduled:

@@ -94,6 +94,16 @@ def test_a_schedule_is_not_for_a_run_and_both_ways_out_are_said(torkctl: Torkctl
     assert "or torkctl submit" in ran.err
 
 
+def test_permissions_are_no_matter_of_an_engine_that_nobody_else_can_reach(
+    fake_api: FakeApi, torkctl: Torkctl, engine: list[str]
+) -> None:
+    Path("job.yaml").write_text("name: x\npermissions: [{user: bob}]\ntasks: [{name: a, run: z}]\n")
+    _finish(fake_api, "COMPLETED")
+    assert torkctl("run", "job.yaml").code == 0
+    (sent,) = [request for request in fake_api.requests if request.method == "POST"]
+    assert b"permissions" not in sent.body
+
+
 def test_lines_are_named_when_there_are_several_tasks(fake_api: FakeApi, torkctl: Torkctl, engine: list[str]) -> None:
     Path("job.yaml").write_text("name: x\ntasks:\n- name: build\n  run: z\n- name: test\n  run: z\n")
     _finish(fake_api, "COMPLETED")
