@@ -69,7 +69,7 @@ REFUSED = {
         b"name: x\nwebhooks: [{url: '://h'}]\ntasks: [{name: a}]\n",
         "text/yaml",
         400,
-        "2:17: webhooks[0].url: ",
+        "2:18: webhooks[0].url: ",
     ),
     "schedule": (b"name: x\nschedule: {cron: '@daily'}\ntasks: [{name: a}]\n", "text/yaml", 400, "schedule"),
     "too-large": (b"#" * 500_001, "text/yaml", 413, "Request Entity Too Large"),
