@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.parse
@@ -69,7 +70,7 @@ def test_the_tasks_themselves_get_the_secrets(daemon: Daemon, job_ids: list[str]
 def test_no_answer_has_a_secret(daemon: Daemon, job_ids: list[str]) -> None:
     paths = ["/jobs", "/nodes", "/queues", "/queues/dead", "/doctor", "/metrics"]
     for job_id in job_ids:
-        paths += [f"/jobs/{job_id}{part}" for part in ("", "/log?size=100", "/events", "/log/stream")]
+        paths += [f"/jobs/{job_id}{part}" for part in ("", "/log?size=100", "/events", "/log/stream", "/webhooks")]
         for task in daemon.job(job_id)["execution"]:
             paths += [f"/tasks/{task['id']}{part}" for part in ("", "/log?size=100", "/log/stream")]
     answers = {path: answer_of(daemon, path) for path in paths}
@@ -139,6 +140,26 @@ def test_no_process_has_a_secret_on_its_command_line(daemon: Daemon, tmp_path: P
     assert leaking_texts(lines) == {}
     assert len(lines) > 3
     assert daemon.wait(job_id)["state"] == "COMPLETED"
+
+
+def test_a_queue_that_is_called_like_a_secret_is_refused(daemon: Daemon) -> None:
+    """Names of queues are seen by everybody who may see queues."""
+    job = {"name": "q", "secrets": SECRETS, "tasks": [{"name": "t", "queue": "x-{{ secrets.plain }}", "run": "true"}]}
+    assert "would show a secret" in refusal(daemon, job)
+
+
+def test_passwords_and_keys_of_accounts_are_nowhere_even_without_an_encryption_key(daemon: Daemon) -> None:
+    password = "planted-password-7f3a"
+    made = daemon.call("POST", "/users", json.dumps({"username": "ann", "password": password}).encode(), JSON)
+    key = daemon.call("POST", "/keys", json.dumps({"name": "ci", "user": "ann"}).encode(), JSON)
+    basic = base64.b64encode(f"ann:{password}".encode()).decode()
+    for header in (f"Basic {basic}", f"Bearer {key['key']}"):
+        daemon.call("GET", "/jobs", headers={"Authorization": header})
+    shown = {path: answer_of(daemon, path) for path in ("/users", "/roles", "/keys", "/audit", f"/users/{made['id']}")}
+    places = {str(path): path.read_bytes().decode("latin-1") for path in daemon.base.rglob("*") if path.is_file()}
+    for secret in (password, basic, str(key["key"])):
+        assert [place for place, text in (shown | places).items() if secret in text] == []
+    assert any("ann" in text for text in shown.values())
 
 
 def test_a_secret_that_is_printed_letter_by_letter_is_never_seen_in_part(daemon: Daemon) -> None:

@@ -87,6 +87,7 @@ def a_planted_job(*, literal: str = VALUES["plain"]) -> dict[str, Any]:
     tell = {"env": env, "run": TELL}
     everywhere = " ".join(f"{{{{ secrets.{name} }}}}" for name in VALUES if name != NESTED)
     registry = {"username": "{{ secrets.plain }}", "password": "{{ secrets.quotes }}"}
+    hook_headers = {"Authorization": "Bearer {{ secrets.plain }}", "X-Of": f"{literal} {{{{ secrets.unicode }}}}"}
     inner = {
         "name": f"inner {everywhere}",
         "inputs": {"passed": "{{ secrets.quotes }}", "id": "key-{{ secrets.plain }}"},
@@ -107,6 +108,7 @@ def a_planted_job(*, literal: str = VALUES["plain"]) -> dict[str, Any]:
         "tags": ["planted", literal, f"x{VALUES['unicode']}"],
         "inputs": {"given": literal, "id": f"key-{literal}", "state": f"is-{literal}", "json": json.dumps(SECRETS)},
         "secrets": SECRETS,
+        "webhooks": [{"url": "http://127.0.0.1:9/nobody", "headers": hook_headers}],
         "tasks": [
             {"name": f"tell {everywhere}", "description": everywhere, **tell, "var": "told",
              "files": {"f": everywhere, "json": "{{ toJSON(secrets) }}"}},

@@ -59,10 +59,12 @@ class SecretTexts:
     def beginning(self, text: str) -> int:
         """How many of the last characters are the beginning, but not all, of one."""
         longest = 0
+        last = text[-1:]
         for wanted in self._texts:
             if len(wanted.text) - 1 <= longest:
                 break  # the longest come first
-            longest = max(longest, wanted.beginning(text))
+            if last in wanted.text:
+                longest = max(longest, wanted.beginning(text))
         return longest
 
 

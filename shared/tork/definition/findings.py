@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tork.definition.problems import Path, Problem, shown
 from tork.durations import parse_nanoseconds
 from tork.errors import DurationError, ExpressionError
+from tork.expression.references import references
 from tork.task import COORDINATOR_QUEUES, PRIVATE_QUEUE_PREFIX, is_task_queue
 from tork.urls import A_URL, not_a_url
 
@@ -68,7 +69,12 @@ class Findings:
             self.add(path, f"{shown(text)} is too long (right would be at most '{longest}')", "max")
 
     def queue(self, name: str, path: Path) -> None:
-        """The queue must not be one that the daemons themselves read."""
+        """The queue must not be one that the daemons themselves read. Its name is seen by everybody."""
+        if any(namespace == "secrets" for namespace, _ in references(name)):
+            message = (
+                f"{shown(name)} would show a secret: names of queues are seen by everybody (right would be without it)"
+            )
+            self.add(path, message, "queue")
         if not name or is_task_queue(name):
             return
         if name.startswith(PRIVATE_QUEUE_PREFIX):

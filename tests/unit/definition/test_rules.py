@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.unit.definition.builders import broken_rules, problems_of, problems_of_schedule, yaml_task
 from tork.account import PermissionDefinition
 from tork.definition import read_job, read_scheduled_job, validate_job
+from tork.errors import DefinitionError
 from tork.job import Defaults, JobDefinition, Schedule, Wait
 from tork.task import (
     AutoDelete,
@@ -283,3 +285,10 @@ def test_a_scheduled_job_needs_its_schedule_and_can_not_wait() -> None:
 def test_keys_of_elsewhere_are_unknown(field: str) -> None:
     (problem,) = problems_of(yaml_task(field))
     assert "unknown key" in problem
+
+
+@pytest.mark.parametrize("queue", ["x-{{ secrets.q }}", "{{ secrets.q }}", "a{{ upper(secrets['q']) }}"])
+def test_a_queue_that_reads_secrets_is_refused(queue: str) -> None:
+    job = {"name": "n", "secrets": {"q": "v"}, "tasks": [{"name": "t", "run": "x", "queue": queue}]}
+    with pytest.raises(DefinitionError, match="would show a secret"):
+        read_job(json.dumps(job), format="json")
