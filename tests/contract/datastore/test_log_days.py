@@ -156,3 +156,14 @@ def test_a_table_that_is_in_use_is_left_for_later(
     play.change("DELETE FROM task_log_parts")
     assert keep(play) == 1
     assert days(play) == [name_of(today + ahead * DAY) for ahead in range(3)]
+
+
+def test_no_day_is_made_while_somebody_writes(play: DatastorePlay, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row on its way to the default partition would be refused."""
+    monkeypatch.setattr(log_days, "_LOCK_TIMEOUT", "20ms")
+    with psycopg.connect(dsn) as writer:
+        writer.execute(log_days.SQL.lock_log)
+        keep(play)
+        assert days(play) == []
+    keep(play)
+    assert len(days(play)) == 3

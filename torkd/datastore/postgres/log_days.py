@@ -60,7 +60,11 @@ def _alone(pool: Pool, change: Callable[[Connection, date], bool], day: date) ->
 
 
 def _make(connection: Connection, day: date) -> bool:
-    """Made apart and then attached, which lets everybody else go on reading and writing."""
+    """Made apart and then attached, which lets everybody else go on reading.
+
+    Writers wait their turn meanwhile: a row on its way to the default partition would be refused by what that takes from then on.
+    """
+    connection.execute(SQL.lock_log)
     start, end = _start_of(day), _start_of(day + timedelta(days=1))
     if connection.execute(SQL.has_stray_logs, {"start": start, "end": end}).fetchone()[0]:  # type: ignore[index]
         return False
