@@ -54,6 +54,7 @@ SELECT md5('wide' || i), j.id, j.id, 1, 'regular', 'COMPLETED', 'item ' || i, 'd
        now(), now(), now(), now(), 100, i,
        json_build_object('name', 'item ' || i, 'run', 'render --scene ' || i, 'env', json_build_object('SCENE', i::text))::text, 'fine'
 FROM generate_series(1, %(tasks)s) AS i, (SELECT id FROM jobs WHERE id = %(job)s) AS j
+ON CONFLICT (id) DO UPDATE SET job_id = excluded.job_id
 """
 
 
