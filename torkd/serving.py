@@ -21,6 +21,7 @@ from torkd.banner import show_banner
 from torkd.extensions import Extensions
 from torkd.logs import configure_logging, set_level
 from torkd.settings import Loaded, Settings
+from torkd.settings.addresses import is_loopback
 from torkd.switching import switch_often
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,25 @@ def open_door(loaded: Loaded, place: Place) -> Listener:
     listener = listen(place)
     show_banner(settings.cli.banner_mode, version=torkd.__version__, stdout=sys.stdout, stderr=sys.stderr)
     return listener
+
+
+def warn_of_open_door(settings: Settings) -> None:
+    """Say it once when others can reach the API and nobody is asked who they are, or passwords come in clear."""
+    address, web, tls = settings.coordinator.address, settings.middleware.web, settings.coordinator.tls
+    if address is None or is_loopback(address):
+        return
+    if not (web.basicauth.enabled or web.keyauth.enabled):
+        log.warning(
+            "whoever reaches %s may do everything: nobody is asked who they are (right would be"
+            " middleware.web.basicauth.enabled or middleware.web.keyauth.enabled, or an address of this machine alone)",
+            address,
+        )
+    elif tls.cert is None and not web.trusted_proxies:
+        log.warning(
+            "passwords and keys come to %s in clear (right would be coordinator.tls.cert and coordinator.tls.key, or"
+            " middleware.web.trusted_proxies with the proxy that encrypts)",
+            address,
+        )
 
 
 def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: Any) -> int:

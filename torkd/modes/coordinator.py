@@ -20,7 +20,7 @@ from torkd.datastore.postgres.migrations import check_dsn
 from torkd.endpoints import Wsgi
 from torkd.extensions import Extensions
 from torkd.metrics.sharing import shared_figures
-from torkd.serving import Mode, open_door, serve_mode, tls_of
+from torkd.serving import Mode, open_door, serve_mode, tls_of, warn_of_open_door
 from torkd.settings import Loaded, Settings
 from torkd.starting import Starter
 
@@ -84,6 +84,7 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
             log.warning("%s is not set: the database is looked for where its default says, on this machine", DSN_KEY)
     tls = tls_of(settings)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    warn_of_open_door(settings)
     settings = with_api_key(settings, sys.stderr.write)
     mode = Mode(
         make=lambda port: make_coordinator_daemon(settings, extensions, port),

@@ -8,7 +8,7 @@ from torkd.api.listener import coordinator_place
 from torkd.coordinator_wiring import with_api_key
 from torkd.database import database
 from torkd.extensions import Extensions
-from torkd.serving import Mode, open_door, serve_mode, tls_of
+from torkd.serving import Mode, open_door, serve_mode, tls_of, warn_of_open_door
 from torkd.settings import Loaded
 from torkd.wiring import Engine, check_supported, make_engine
 
@@ -20,6 +20,7 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
     runtime_type = loaded.runtime_type(standalone=True)
     tls = tls_of(settings)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
+    warn_of_open_door(settings)
     settings = with_api_key(settings, sys.stderr.write)
     with database(loaded, standalone=True) as dsn:
 
