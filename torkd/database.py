@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tork.errors import DatastoreUnavailable
 from torkd.datastore.embedded import attach, start_embedded
 from torkd.datastore.postgres.migrations import migrate
 from torkd.settings import Loaded
@@ -43,8 +44,17 @@ def configured_database(loaded: Loaded) -> Iterator[str]:
     An embedded one that does not run is started for the length of the block.
     """
     directory = loaded.settings.data.dir
-    if loaded.is_explicit(DSN_KEY) or not (directory / "postgres").exists():
+    if loaded.is_explicit(DSN_KEY):
         yield loaded.settings.datastore.postgres.dsn
+        return
+    if not (directory / "postgres").exists():
+        try:
+            yield loaded.settings.datastore.postgres.dsn
+        except DatastoreUnavailable as error:
+            raise DatastoreUnavailable(
+                f"{error}; {DSN_KEY} is not set, and no daemon has kept a database in data.dir {directory} (right would"
+                " be the daemon's own settings, such as TORK_CONFIG and TORK_DATA_DIR, after its first start)"
+            ) from error
         return
     running = attach(directory)
     if running is not None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tork.errors import StartError
+from tork.errors import DatastoreUnavailable, StartError
 from torkd import database as choosing
-from torkd.database import database, migrate_configured
+from torkd.database import configured_database, database, migrate_configured
 from torkd.settings import Loaded, load_settings
 
 
@@ -114,3 +114,18 @@ def test_the_command_migrates_the_default_database_where_there_is_no_private_one
     loaded = settings(tmp_path, TORK_DATA_DIR=str(tmp_path))
     migrate_configured(loaded)
     assert servers.notes == [f"migrate {loaded.settings.datastore.postgres.dsn}"]
+
+
+def test_where_no_database_was_made_the_directory_is_named(tmp_path: Path, servers: Servers) -> None:
+    with pytest.raises(DatastoreUnavailable) as raised, configured_database(settings(tmp_path)):
+        raise DatastoreUnavailable("refused")
+    message = str(raised.value)
+    assert message.startswith(
+        f"refused; datastore.postgres.dsn is not set, and no daemon has kept a database in data.dir {tmp_path}"
+    )
+    assert "TORK_DATA_DIR" in message
+
+
+def test_a_database_that_was_named_says_itself_what_is_wrong(tmp_path: Path, servers: Servers) -> None:
+    with pytest.raises(DatastoreUnavailable, match=r"^refused$"), configured_database(settings(tmp_path, **NAMED)):
+        raise DatastoreUnavailable("refused")
