@@ -141,8 +141,11 @@ def _retry_seconds(flags: Flags, environ: Mapping[str, str]) -> float | None:
 def _credentials(context: Context | None, environ: Mapping[str, str]) -> Credentials:
     key = environ.get("TORK_CLIENT_KEY", "")
     username = environ.get("TORK_CLIENT_USERNAME", "")
+    password = environ.get("TORK_CLIENT_PASSWORD", "")
+    if username and not password and not key:
+        raise SettingsError("TORK_CLIENT_USERNAME is set without TORK_CLIENT_PASSWORD (right would be both)")
     if key or username:
-        return Credentials(username=username, password=environ.get("TORK_CLIENT_PASSWORD", ""), key=key)
+        return Credentials(username=username, password=password, key=key)
     if context:
         return Credentials(username=context.username, password=context.password, key=context.key)
     return Credentials()
@@ -169,7 +172,9 @@ def _own_endpoint(document: Mapping[str, Any]) -> str:
     if not isinstance(address, str) or not address:
         return ""
     host, _, port = address.rpartition(":")
-    return f"http://{'localhost' if host in _EVERYWHERE else host}:{port}"
+    tls = coordinator.get("tls") if isinstance(coordinator, dict) else None
+    scheme = "https" if isinstance(tls, dict) and tls.get("cert") else "http"
+    return f"{scheme}://{'localhost' if host in _EVERYWHERE else host}:{port}"
 
 
 def _config_files(environ: Mapping[str, str]) -> list[Path]:

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from torkd.settings.addresses import split_address
+
 _MANAGEMENT_PORT = 15672
+_EVERYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - what a daemon may listen on; nothing listens here
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,20 @@ def _management_url(values: Mapping[str, Any], _: Machine) -> str:
 
 
 def _client_endpoint(values: Mapping[str, Any], _: Machine) -> str:
-    return str(values["endpoint"] or "http://localhost:8000")
+    if values["endpoint"] or not values["coordinator.address"]:
+        return str(values["endpoint"] or "http://localhost:8000")
+    host, port = split_address(values["coordinator.address"])
+    if host in _EVERYWHERE:
+        host = "localhost"
+    scheme = "https" if values["coordinator.tls.cert"] else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 DERIVED: Mapping[str, Derived] = {
     "data.dir": Derived("/var/lib/tork as root, else ~/.local/share/tork", _data_directory),
-    "client.endpoint": Derived("endpoint, else http://localhost:8000", _client_endpoint),
+    "client.endpoint": Derived(
+        "endpoint, else where coordinator.address is, else http://localhost:8000", _client_endpoint
+    ),
     "broker.rabbitmq.management.url": Derived("port 15672 of the host in broker.rabbitmq.url", _management_url),
     "locker.type": _same_as("datastore.type"),
     "locker.postgres.dsn": _same_as("datastore.postgres.dsn"),

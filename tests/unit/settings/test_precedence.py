@@ -104,6 +104,10 @@ def test_management_api_is_on_the_host_of_the_broker(url: str, management: str, 
     [
         ('endpoint = "http://old"', "http://old"),
         ('endpoint = "http://old"\nclient.endpoint = "http://new"', "http://new"),
+        ("", "http://localhost:8000"),
+        ('coordinator.address = "[::1]:9000"', "http://[::1]:9000"),
+        ('coordinator.address = "0.0.0.0:9000"\ncoordinator.tls.cert = "server.pem"', "https://localhost:9000"),
+        ('endpoint = "http://old"\ncoordinator.address = ":9000"', "http://old"),
     ],
 )
 def test_client_endpoint_then_endpoint(toml: str, endpoint: str, load: Load) -> None:

@@ -58,8 +58,16 @@ def test_flag_then_environment_then_context_then_config_then_default() -> None:
 def test_where_the_daemon_serves_is_where_the_server_is(address: str, endpoint: str) -> None:
     Path("config.toml").write_text(f'[coordinator]\naddress = "{address}"\n')
     assert load(Flags(), {}).endpoint == endpoint
+    with Path("config.toml").open("a") as file:
+        file.write('tls.cert = "server.pem"\n')
+    assert load(Flags(), {}).endpoint == endpoint.replace("http:", "https:")
     Path("config.toml").write_text(f'[coordinator]\naddress = "{address}"\n[client]\nendpoint = "http://config:1"\n')
     assert load(Flags(), {}).endpoint == "http://config:1"
+
+
+def test_a_username_needs_a_password() -> None:
+    with pytest.raises(SettingsError, match="TORK_CLIENT_USERNAME is set without TORK_CLIENT_PASSWORD"):
+        load(Flags(), {"TORK_CLIENT_USERNAME": "me"})
 
 
 def test_a_named_context_is_used_with_its_own_credentials() -> None:
