@@ -143,6 +143,7 @@ def _migrate(loaded: Loaded) -> int:
 
 def _health(loaded: Loaded) -> int:
     import json
+    from http.client import RemoteDisconnected
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, urlopen
 
@@ -154,7 +155,12 @@ def _health(loaded: Loaded) -> int:
     except HTTPError as error:
         status, report = ("DOWN", _report_of(error)) if error.code == 503 else (f"HTTP {error.code}", {})
     except (URLError, OSError, ValueError, AttributeError) as error:
-        raise Unavailable(f"no daemon answers at {url}: {getattr(error, 'reason', error)}") from error
+        reason = str(getattr(error, "reason", error))
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            reason += " (right would be SSL_CERT_FILE=FILE with the certificate of its authority)"
+        elif url.startswith("http:") and isinstance(error, RemoteDisconnected):
+            reason += " (if it speaks TLS, client.endpoint begins with https://)"
+        raise Unavailable(f"no daemon answers at {url}: {reason}") from error
     sys.stdout.write(f"Status: {status}\n")
     for name, indicator in report.get("indicators", {}).items():
         reason = f" ({indicator['error']})" if "error" in indicator else ""

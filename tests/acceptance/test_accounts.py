@@ -133,13 +133,32 @@ def test_the_key_of_the_start_is_told_once_and_may_do_everything(secured: Secure
 
 @pytest.mark.parametrize(
     "variables",
-    [{}, {"TORK_CLIENT_USERNAME": "ada", "TORK_CLIENT_PASSWORD": "wrong"}, {"TORK_CLIENT_KEY": "wrong"}],
-    ids=["none", "password", "key"],
+    [{"TORK_CLIENT_USERNAME": "ada", "TORK_CLIENT_PASSWORD": "wrong"}, {"TORK_CLIENT_KEY": "wrong"}],
+    ids=["password", "key"],
 )
 def test_wrong_credentials_are_exit_code_6_and_one_sentence(secured: Secured, variables: dict[str, str]) -> None:
     ran = secured.torkctl("", "list", **variables)
     assert (ran.returncode, ran.stderr.count("\n")) == (6, 1)
     assert "the server refused the credentials: Unauthorized" in ran.stderr
+
+
+def test_who_sends_none_is_told_what_to_send(secured: Secured) -> None:
+    ran = secured.torkctl("", "list")
+    assert (ran.returncode, ran.stderr.count("\n")) == (6, 1)
+    assert (
+        "the server asks who you are: Unauthorized (right would be TORK_CLIENT_USERNAME and TORK_CLIENT_PASSWORD"
+        in ran.stderr
+    )
+
+
+def test_torkctl_says_what_is_wrong_with_a_certificate_and_with_a_scheme(secured: Secured) -> None:
+    ran = secured.torkctl("ada", "list", "--retry-for", "0s", SSL_CERT_FILE="")
+    assert ran.returncode == 5
+    assert "is not trusted: unable to get local issuer certificate (right would be SSL_CERT_FILE=FILE" in ran.stderr
+    plain = secured.daemon.endpoint.replace("https:", "http:")
+    ran = secured.torkctl("ada", "list", "--retry-for", "0s", "-e", plain)
+    assert ran.returncode == 5
+    assert "if it speaks TLS, its endpoint begins with https://" in ran.stderr
 
 
 def test_a_job_is_seen_by_those_it_names_and_followed_over_https(secured: Secured) -> None:

@@ -30,7 +30,8 @@ _ANSWER_SECONDS = 30.0
 SILENCE_SECONDS = 45.0
 """A stream says something every 15 s; after three times that it is dead."""
 
-_KEY_PROBLEMS = ("missing key in request header", "invalid key in the request header")
+_NO_KEY = "missing key in request header"
+_KEY_PROBLEMS = (_NO_KEY, "invalid key in the request header")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,14 @@ class Transport:
     def _lost(self, error: Exception) -> NoAnswer:
         import httpx2
 
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return NoAnswer(
+                f"the certificate of {self.endpoint} is not trusted: {_what_of_certificate(error)} (right would be"
+                " SSL_CERT_FILE=FILE with the certificate of its authority, and an endpoint with a name that it is for)"
+            )
+        if isinstance(error, httpx2.RemoteProtocolError) and self.endpoint.startswith("http:"):
+            hint = " (if it speaks TLS, its endpoint begins with https://)"
+            return NoAnswer(f"the connection to {self.endpoint} was lost: {_reason(error)}{hint}")
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             return Unreached(f"{self.endpoint} can't be reached ({_reason(error)})")
         if isinstance(error, httpx2.TimeoutException):
@@ -185,6 +194,10 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _what_of_certificate(error: Exception) -> str:
+    return _reason(error).partition("verify failed: ")[2].partition(" (_ssl")[0] or _reason(error)
+
+
 def _error_for(method: str, path: str, response: httpx2.Response) -> TorkError:
     """The error an answer stands for. One place knows what each status means."""
     status = response.status_code
@@ -192,6 +205,11 @@ def _error_for(method: str, path: str, response: httpx2.Response) -> TorkError:
     message = told or response.reason_phrase or f"status {status}"
     if status == 404 and not told:
         return NoAnswer(f"the server answered 404, but not as Tork does: is {response.url} the right address?")
+    if message == _NO_KEY or (status == 401 and "authorization" not in response.request.headers):
+        return Denied(
+            f"the server asks who you are: {message} (right would be TORK_CLIENT_USERNAME and TORK_CLIENT_PASSWORD,"
+            " TORK_CLIENT_KEY, or a context with one of them)"
+        )
     if status in {401, 403} or message in _KEY_PROBLEMS:
         return Denied(f"the server refused the credentials: {message}")
     if status == 404 or (status == 405 and method == "GET"):
