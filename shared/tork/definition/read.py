@@ -127,7 +127,7 @@ def _job_in(root: Node | None, schedule: ScheduleRule, *, ignore_case: bool) -> 
 
 def _schedule_problems(job: JobDefinition, schedule: ScheduleRule) -> list[Problem]:
     if schedule == "refused" and job.schedule is not None:
-        message = "is an unknown key here (right would be without it: only scheduled jobs have one)"
+        message = "is an unknown key here (right would be without it: only scheduled jobs have one, which POST /scheduled-jobs takes)"
         return [Problem(("schedule",), message, "unknown")]
     if schedule == "required" and job.schedule is None:
         return [Problem(("schedule",), "is missing (right would be e.g. cron: '@daily' under it)", "required")]

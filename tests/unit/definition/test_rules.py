@@ -263,7 +263,7 @@ def test_a_schedule_is_read_where_it_is_allowed() -> None:
 
 def test_a_schedule_is_an_unknown_key_where_jobs_start_at_once() -> None:
     assert problems_of(SCHEDULED, schedule="refused") == [
-        "4:3: schedule: is an unknown key here (right would be without it: only scheduled jobs have one)"
+        "4:3: schedule: is an unknown key here (right would be without it: only scheduled jobs have one, which POST /scheduled-jobs takes)"
     ]
     assert problems_of(
         '{"name": "j", "tasks": [{"name": "t"}], "schedule": {"cron": "@daily"}}', format="json", schedule="refused"
