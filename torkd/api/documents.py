@@ -19,5 +19,7 @@ def read_document(req: falcon.Request, to: type[T], *, limit: int) -> T:
         return msgspec.json.decode(read_body(req, limit), type=to)
     except msgspec.ValidationError as error:
         raise refusal(400, f"the body is wrong: {error}") from error
+    except RecursionError as error:
+        raise refusal(400, "the body is nested too deeply (right would be a JSON object)") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise refusal(400, f"the body can't be read: {error} (right would be a JSON object)") from error

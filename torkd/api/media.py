@@ -47,9 +47,15 @@ def format_of(content_type: str | None) -> Literal["json", "yaml"]:
 
 
 def read_body(req: falcon.Request, limit: int) -> bytes:
-    """The whole body, however it is transferred, at most `limit` bytes."""
+    """The whole body, however it is transferred, at most `limit` bytes.
+
+    A body that was cut on its way is refused: half a job file may look like a whole one.
+    """
     if req.content_length is not None:
-        data: bytes = req.bounded_stream.read(min(req.content_length, limit + 1))
+        expected = min(req.content_length, limit + 1)
+        data: bytes = req.bounded_stream.read(expected)
+        if len(data) < expected:
+            raise refusal(400, "the body ends before its Content-Length")
     elif req.env.get("wsgi.input_terminated"):
         data = _read_up_to(req.stream, limit + 1)
     else:

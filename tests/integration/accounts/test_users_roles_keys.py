@@ -57,6 +57,14 @@ def test_a_user_that_can_not_be_is_refused_with_a_sentence(world: World, body: A
     assert world.ask("admin", "GET", "/users/u").status_code == 404
 
 
+def test_a_body_that_is_nested_without_end_is_refused(world: World) -> None:
+    body = b'{"extra":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    for path in ("/users", "/roles", "/keys"):
+        answer = world.client.simulate_post(path, body=body, headers=credentials("admin"))
+        assert answer.status_code == 400
+        assert answer.json["message"] == "the body is nested too deeply (right would be a JSON object)"
+
+
 def test_a_body_that_is_no_json_is_refused(world: World) -> None:
     for path in ("/users", "/roles", "/keys"):
         answer = world.client.simulate_post(path, body=b"{", headers=credentials("admin"))

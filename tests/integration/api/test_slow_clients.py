@@ -75,3 +75,21 @@ def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None
     )
     connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 9000)
     assert connection.recv(10_000).startswith(b"HTTP/1.1 431")
+
+
+def test_half_a_job_file_of_a_client_that_is_gone_is_no_job(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
+    )
+    whole = b"name: cut\ntasks:\n- name: first\n  run: a\n- name: second\n  run: b\n"
+    connection.sendall(
+        b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\nContent-Length: %d\r\n\r\n" % len(whole)
+        + whole.partition(b"- name: second")[0]
+    )
+    connection.shutdown(socket.SHUT_WR)
+    answer = b""
+    while piece := connection.recv(10_000):
+        answer += piece
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"the body ends before its Content-Length" in answer
