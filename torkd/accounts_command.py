@@ -111,8 +111,8 @@ def _user(options: argparse.Namespace, store: Accounts, password: str) -> None:
             store.delete_user(options.name)
         case verb:
             slug, account = store.get_role(options.role).slug, store.get_user(options.name)
-            roles = {*account.roles, slug} if verb == "grant" else {*account.roles} - {slug}
-            _tell(store.change_user(account.id, UserChange(roles=roles)))
+            change = UserChange(granted=[slug]) if verb == "grant" else UserChange(revoked=[slug])
+            _tell(store.change_user(account.id, change))
     store.write_down([Act(username=_ME, action=f"user.{options.verb}", target=options.name)])
 
 

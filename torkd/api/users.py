@@ -136,7 +136,7 @@ class UsersResource:
     def on_put_role(self, req: falcon.Request, resp: falcon.Response, user: str, role: str) -> None:
         account, slug = self._find(req, user), self._accounts.get_role(role).slug
         req.context.detail = slug
-        self._change(req, resp, account.id, UserChange(roles={*account.roles, slug}))
+        self._change(req, resp, account.id, UserChange(granted=[slug]))
 
     @operation("Take a role from an account", answer=Account)
     def on_delete_role(self, req: falcon.Request, resp: falcon.Response, user: str, role: str) -> None:
@@ -144,7 +144,7 @@ class UsersResource:
         if slug not in account.roles:
             raise NotFound(f"{account.username} does not have the role {slug}")
         req.context.detail = slug
-        self._change(req, resp, account.id, UserChange(roles={*account.roles} - {slug}))
+        self._change(req, resp, account.id, UserChange(revoked=[slug]))
 
     def _change(self, req: falcon.Request, resp: falcon.Response, user: str, change: UserChange) -> None:
         changed = self._accounts.change_user(self._find(req, user).id, change)

@@ -89,6 +89,10 @@ class UserChange:
     disabled: bool | None = None
     roles: Collection[str] | None = None
     """Slugs: all that it has then."""
+    granted: Collection[str] = ()
+    """Slugs of roles that it has from now on, beside those that it has at that moment."""
+    revoked: Collection[str] = ()
+    """And of those that it has no longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

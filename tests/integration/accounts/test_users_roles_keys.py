@@ -148,6 +148,26 @@ def test_two_admins_can_not_take_each_others_role_at_the_same_time(world: World)
         world.datastore.delete_user("second")
 
 
+def test_roles_that_are_given_at_the_same_time_are_all_had(world: World) -> None:
+    slugs = [f"squad-{number}" for number in range(12)]
+    for slug in slugs:
+        world.ask("admin", "POST", "/roles", {"slug": slug})
+    world.ask("admin", "PUT", "/users/other/roles/crew")
+    ready = threading.Barrier(len(slugs) + 1)
+
+    def ask(method: str, slug: str) -> None:
+        ready.wait()
+        world.ask("admin", method, f"/users/other/roles/{slug}")
+
+    asking = [threading.Thread(target=ask, args=("PUT", slug)) for slug in slugs]
+    asking.append(threading.Thread(target=ask, args=("DELETE", "crew")))
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert world.ask("admin", "GET", "/users/other").json["roles"] == sorted(slugs)
+
+
 def test_the_guest_is_built_in(world: World) -> None:
     assert refused(world, "DELETE", "/users/guest", None) == "the guest is built in and can't be deleted"
     assert refused(world, "PUT", "/users/guest", {"password": "p"}) == "the guest is built in and can't be changed"

@@ -191,6 +191,16 @@ def test_other_origins_are_let_in_only_when_asked_for(api: Api) -> None:
     assert preflight.headers["access-control-allow-methods"] == "GET"
 
 
+@pytest.mark.parametrize(
+    ("asked", "allowed"), [("content-type", "*"), ("authorization,content-type", "*, Authorization"), ("", "*")]
+)
+def test_a_browser_may_send_a_password_where_it_may_send_any_header(api: Api, asked: str, allowed: str) -> None:
+    api.serve(options=ApiOptions(cors=CorsOptions(), asks_passwords=True))
+    headers = {"Origin": "https://ui.example.org", "Access-Control-Request-Method": "PUT"}
+    preflight = api.client.simulate_options("/jobs", headers=headers | {"Access-Control-Request-Headers": asked})
+    assert (preflight.status_code, preflight.headers["access-control-allow-headers"]) == (204, allowed)
+
+
 def test_options_come_from_the_settings(tmp_path: Path) -> None:
     environ = {
         "TORK_MIDDLEWARE_WEB_BODYLIMIT": "1K",

@@ -20,7 +20,7 @@ class CorsOptions:
 
 
 class Cors:
-    """Browsers take no `*` beside credentials, so what was asked for is named then."""
+    """Browsers take no `*` beside credentials, so what was asked for is named then; and to them it never means `Authorization`."""
 
     def __init__(self, options: CorsOptions) -> None:
         self._options = options
@@ -50,3 +50,6 @@ class Cors:
             ("Access-Control-Allow-Headers", options.headers, req.get_header("Access-Control-Request-Headers")),
         ):
             resp.set_header(name, (asked or "*") if "*" in allowed and options.credentials else ", ".join(allowed))
+        wanted = req.get_header("Access-Control-Request-Headers") or ""
+        if "*" in options.headers and not options.credentials and "authorization" in wanted.lower():
+            resp.append_header("Access-Control-Allow-Headers", "Authorization")

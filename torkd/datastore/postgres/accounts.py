@@ -93,7 +93,7 @@ class PostgresAccounts(Querying):
             if account["id"] == GUEST_ID:
                 raise StateConflict("the guest is built in and can't be changed")
             with _keeping_an_admin(cursor, account["username"]):
-                _change(cursor, account["id"], change, "user")
+                _change(cursor, account, change, "user")
             return rows.read_account(_account(cursor, account["id"], is_key=False))
 
     def delete_user(self, reference: str) -> Account:
@@ -155,7 +155,7 @@ class PostgresAccounts(Querying):
     def change_key(self, reference: str, change: UserChange) -> ApiKey:
         with self._changing() as cursor:
             key = _key(cursor, reference)
-            _change(cursor, key["id"], change, "key")
+            _change(cursor, key, change, "key")
             return rows.read_key(_key(cursor, key["id"]))
 
     def delete_key(self, reference: str) -> ApiKey:
@@ -242,7 +242,8 @@ def _insert(cursor: psycopg.Cursor[Row], user: NewUser, noun: str) -> None:
         _set_roles(cursor, user.id, user.roles)
 
 
-def _change(cursor: psycopg.Cursor[Row], user_id: str, change: UserChange, noun: str) -> None:
+def _change(cursor: psycopg.Cursor[Row], account: Row, change: UserChange, noun: str) -> None:
+    user_id = account["id"]
     username = None if change.username is None else bindable(change.username)
     if username is not None and cursor.execute(_SQL.name_is_taken, {"id": user_id, "username": username}).fetchone():
         raise StateConflict(f"{noun} already exists")
@@ -254,8 +255,11 @@ def _change(cursor: psycopg.Cursor[Row], user_id: str, change: UserChange, noun:
         "disabled": change.disabled,
     }
     cursor.execute(_SQL.change_user, values)
-    if change.roles is not None:
-        _set_roles(cursor, user_id, change.roles)
+    roles = change.roles
+    if change.granted or change.revoked:
+        roles = {*(account["roles"] if roles is None else roles), *change.granted} - {*change.revoked}
+    if roles is not None:
+        _set_roles(cursor, user_id, roles)
 
 
 def _set_roles(cursor: psycopg.Cursor[Row], user_id: str, slugs: Collection[str]) -> None:
