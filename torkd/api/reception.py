@@ -13,6 +13,8 @@ from enum import Enum
 MOST_HEAD = 64 * 1024
 MOST_BODY = 1024 * 1024
 """Of a larger body the rest is read by a thread."""
+MOST_WAITING = 64 * 1024 * 1024
+"""What all requests that have not arrived yet may hold together: above it those with the most are dropped."""
 RECEIVE_SECONDS = 60.0
 """How long a request may take to arrive."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -30,7 +30,8 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from tork.errors import TorkError, Unavailable
 from torkd.api.arbiter import READY, STOP_NOW
-from torkd.api.reception import RECEIVE_SECONDS, Arrival, Incoming
+from torkd.api.departure import LINGER_SECONDS, Leaving
+from torkd.api.reception import MOST_WAITING, RECEIVE_SECONDS, Arrival, Incoming
 from torkd.api.served import Served
 from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
 
@@ -42,6 +43,8 @@ _ORPHAN_SECONDS = 3.0
 _TRY_AGAIN = 1
 # unlike gunicorn's code for "can't boot", this one lets the arbiter start a successor
 _IDLE_SECONDS = 0.1
+_UNREAD_SECONDS = 0.05
+# of a body that nobody has read, what is there already is dropped; the rest is not worth a thread
 _TOO_LARGE = 413
 _PAUSE_SECONDS = 0.1
 _TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -98,6 +101,7 @@ class StreamingWorker(ThreadWorker):
         self._orders: set[str] = set()
         self._is_draining = False
         self._incoming: dict[TConn, Incoming] = {}
+        self._leaving: dict[TConn, Leaving] = {}
 
     def load_wsgi(self) -> None:
         self.cfg.set("graceful_timeout", _LAST_REQUESTS_SECONDS)
@@ -219,10 +223,39 @@ class StreamingWorker(ThreadWorker):
             for conn, incoming in self._incoming.items()
             if now > incoming.until or not (self.alive or incoming.data)
         ]
-        for conn in late:
+        waiting = sum(len(incoming.data) for incoming in self._incoming.values())
+        if waiting > MOST_WAITING:
+            for conn, incoming in sorted(self._incoming.items(), key=lambda item: len(item[1].data), reverse=True):
+                late.append(conn)
+                waiting -= len(incoming.data)
+                if waiting <= MOST_WAITING:
+                    break
+        for conn in dict.fromkeys(late):
             self._stop_watching(conn)
             self.nr_conns -= 1
             conn.close()
+        for conn in [conn for conn, leaving in self._leaving.items() if now > leaving.until]:
+            self._see_off(conn)
+
+    def _leave(self, conn: TConn) -> None:
+        """Close the connection once the client has what was sent."""
+        leaving = Leaving(until=time.monotonic() + (LINGER_SECONDS if self.alive else _IDLE_SECONDS))
+        if leaving.begin(conn.sock):
+            self.nr_conns -= 1
+            conn.close()
+            return
+        self._leaving[conn] = leaving
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_leaving, conn))
+
+    def _on_leaving(self, conn: TConn, client: Any) -> None:
+        if self._leaving[conn].is_over(conn.sock):
+            self._see_off(conn)
+
+    def _see_off(self, conn: TConn) -> None:
+        del self._leaving[conn]
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def _stop_watching(self, conn: TConn) -> None:
         if self._incoming.pop(conn, None) is not None:
@@ -248,9 +281,14 @@ class StreamingWorker(ThreadWorker):
         return not resp.should_close()
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
-        if not fs.cancelled() and fs.exception() is None and fs.result() is _DETACHED:
+        """gunicorn would wait here for a client to close, and with it everybody whose request is still to be collected."""
+        result = False if fs.cancelled() else True if fs.exception() is not None else fs.result()
+        if result is _DETACHED:
             return
-        super().finish_request(conn, fs)
+        if result:
+            super().finish_request(conn, fs)
+        else:
+            self._leave(conn)
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
         """A request that is no proper HTTP, or a failure beyond the application: JSON, as everything else."""
@@ -270,7 +308,8 @@ class StreamingWorker(ThreadWorker):
     def _keepalive_after(self, conn: TConn, keepalive: Any) -> Any:
         if keepalive is _DETACHED:
             return keepalive
-        return super()._keepalive_after(conn, keepalive)  # type: ignore[misc] # newer than the stubs
+        parser: Any = conn.parser
+        return bool(keepalive and parser.finish_body(deadline=time.monotonic() + _UNREAD_SECONDS))
 
     def _cap_keepalive(self, deadline: float) -> None:
         soon = min(deadline, time.monotonic() + _IDLE_SECONDS)

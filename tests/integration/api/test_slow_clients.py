@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.api.conftest import until
+from torkd.api.reception import MOST_WAITING
+
 Start = Callable[..., Any]
 THREADS = 4
 CLIENTS = 4 * THREADS
@@ -26,6 +29,16 @@ HALVES = {
 def opened() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+def was_dropped(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 @pytest.mark.parametrize("sent", HALVES.values(), ids=HALVES)
@@ -66,6 +79,40 @@ def test_requests_sent_at_once_are_answered_one_after_the_other(daemon: Start, o
     while piece := connection.recv(10_000):
         answer += piece
     assert answer.count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_a_client_that_does_not_close_holds_up_nobody(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}").started()
+    place = (client.base_url.host, client.base_url.port)
+    open_ = [opened.enter_context(socket.create_connection(place, timeout=10)) for _ in range(60)]
+    for connection in open_:
+        connection.sendall(b"nonsense\r\n\r\n")
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 400")
+    assert client.get("/health", timeout=30).status_code == 200  # each of them for two seconds would be two minutes
+    for connection in open_:
+        assert connection.recv(10_000) == b""
+
+
+def test_a_body_that_nobody_wants_is_not_waited_for(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}").started()
+    place = (client.base_url.host, client.base_url.port)
+    for _ in range(10 * THREADS):
+        connection = opened.enter_context(socket.create_connection(place, timeout=10))
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nab")
+    assert client.get("/health", timeout=20).status_code == 200  # each of them for five seconds would be fifty
+
+
+def test_requests_that_do_not_arrive_hold_little_memory_together(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    place = (client.base_url.host, client.base_url.port)
+    part = b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 1040000\r\n\r\n" + b"a" * 1_000_000
+    waiting = []
+    for _ in range(2 * MOST_WAITING // len(part)):
+        waiting.append(opened.enter_context(socket.create_connection(place, timeout=20)))
+        waiting[-1].sendall(part)
+    assert client.get("/health").status_code == 200
+    until(lambda: sum(map(was_dropped, waiting)) >= len(waiting) // 3, "those above the limit are dropped")
+    assert not all(map(was_dropped, waiting))
 
 
 def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None:
