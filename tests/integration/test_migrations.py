@@ -130,6 +130,14 @@ def test_a_newer_database_that_says_so_is_used_as_it_is(dsn: str) -> None:
     assert migrate(dsn, [ONE]) == []
 
 
+def test_a_database_of_tork_is_refused_and_left_as_it_is(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE jobs (id varchar(32) PRIMARY KEY, state varchar(10))")
+    with pytest.raises(StartError, match="has a table jobs that is not torkd's"):
+        migrate(dsn)
+    assert rows(dsn, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == [("jobs",)]
+
+
 def test_a_migration_that_fails_leaves_nothing_and_keeps_those_before_it(dsn: str) -> None:
     bad = Migration(2, "bad", "CREATE TABLE half (id int); SELECT 1 / 0;", 2)
     with pytest.raises(DatastoreUnavailable, match="can't be migrated: division by zero"):

@@ -64,8 +64,8 @@ def shipped() -> list[Migration]:
 def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
     """Bring the database to this program's version; the names of what was applied.
 
-    Raises `StartError` when the database is too new or an applied file has changed, `DatastoreUnavailable` when it can't be
-    reached.
+    Raises `StartError` when the database is too new, has tables of another program, or an applied file has changed,
+    `DatastoreUnavailable` when it can't be reached.
     """
     wanted = shipped() if migrations is None else migrations
     check_dsn(dsn)
@@ -74,6 +74,7 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
             dsn, autocommit=True, application_name="torkd migration", connect_timeout=10
         ) as connection:
             connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+            _refuse_tables_of_others(connection)
             connection.execute(_TABLE)
             applied = {
                 row[0]: row
@@ -86,6 +87,18 @@ def migrate(dsn: str, migrations: list[Migration] | None = None) -> list[str]:
             return [f"{migration.version:04d}_{migration.name}" for migration in missing]
     except psycopg.Error as error:
         raise DatastoreUnavailable(f"the database can't be migrated: {_reason(error)}") from error
+
+
+def _refuse_tables_of_others(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Whoever comes from Tork has a configuration that names Tork's database. Nothing must be changed there."""
+    row = connection.execute(
+        "SELECT to_regclass('jobs') IS NULL OR to_regclass('schema_migrations') IS NOT NULL"
+    ).fetchone()
+    if row == (False,):
+        raise StartError(
+            f"datastore.postgres.dsn names the database {connection.info.dbname}, which has a table jobs that is not torkd's:"
+            " another program's, such as Tork's (right would be an empty database; torkd takes nothing over)"
+        )
 
 
 def check_dsn(dsn: str) -> None:
