@@ -69,6 +69,8 @@ def _opened(loaded: Loaded, extensions: Extensions) -> Iterator[Doctor]:
         datastore = make_datastore(settings, extensions, dsn)
         datastore.open()
         try:
+            # Without the key nothing that is sealed can be judged, and nothing must be repaired.
+            datastore.check_health()
             if broker is not None:
                 broker.open()
                 # Opening may be patient with a server that is away; a person who looks is not.

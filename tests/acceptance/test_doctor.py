@@ -53,6 +53,22 @@ def test_all_is_well(daemon: Daemon) -> None:
     assert "OK    work directories: none is left of a daemon that was killed" in local.stdout
 
 
+def test_without_the_key_that_the_database_was_sealed_with_nothing_is_said_to_be_well(daemon: Daemon) -> None:
+    dsn = attach(Path(daemon.environment["TORK_DATA_DIR"]))
+    assert dsn is not None
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        (before,) = connection.execute("SELECT sealed_with FROM engine").fetchone() or ("",)
+        connection.execute("UPDATE engine SET sealed_with = 'ef2c552c'")
+        try:
+            ran = torkd_doctor(daemon)
+        finally:
+            connection.execute("UPDATE engine SET sealed_with = %s", (before,))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(
+        "torkd: the database holds values sealed with the encryption key ef2c552c, and this process"
+    )
+
+
 def test_what_is_wrong_is_a_line_with_ids_and_exit_code_1(daemon: Daemon, stalled: str) -> None:
     ran = daemon.torkctl("doctor")
     (line,) = [line for line in ran.stdout.splitlines() if line.startswith("WRONG")]
