@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tork.account import ADMIN_SLUG, Account, ApiKey
-from tork.errors import StartError, StateConflict
+from tork.errors import NotFound, StartError, StateConflict, TorkError
 from torkd.accounts.issuing import create_key
 from torkd.accounts.names import check_slug, check_username
 from torkd.accounts.passwords import LONGEST_PASSWORD_BYTES, hash_password
@@ -47,8 +47,21 @@ def accounts(options: argparse.Namespace, loaded: Loaded, extensions: Extensions
                 case _:
                     _key(options, store)
         except StateConflict as conflict:
-            raise StartError(str(conflict)) from conflict
+            raise StartError(_named(conflict, options)) from conflict
+        except NotFound as missing:
+            raise NotFound(_named(missing, options)) from missing
     return 0
+
+
+def _named(error: TorkError, options: argparse.Namespace) -> str:
+    """The error, with the name that it is about where it is one of a sentence such as "role not found"."""
+    sentence = str(error)
+    if not sentence.endswith((" not found", " already exists")):
+        return sentence
+    noun, _, rest = sentence.partition(" ")
+    name = options.role if noun == "role" else options.name
+    advice = f" (torkd {noun} list tells those that exist)" if rest == "not found" else ""
+    return f"{noun} '{name}' {rest}{advice}"
 
 
 def _password(options: argparse.Namespace) -> str:

@@ -97,14 +97,15 @@ def test_accounts_are_made_on_the_machine_of_the_daemon(secured: Secured) -> Non
     listed = secured.torkd("user", "list")
     assert listed.stdout == "ada\tenabled\tadmin\nbob\tenabled\tcrew\neve\tenabled\t-\nguest\tdisabled\t-\n"
     again = secured.torkd("user", "create", "ada", stdin="x")
-    assert (again.returncode, again.stderr) == (2, "torkd: user already exists\n")
+    assert (again.returncode, again.stderr) == (2, "torkd: user 'ada' already exists\n")
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         (("user", "create", "a:b"), "torkd: the username has ':', '/' or signs"),
-        (("user", "disable", "nobody"), "torkd: user not found"),
+        (("user", "disable", "nobody"), "torkd: user 'nobody' not found (torkd user list tells those that exist)"),
+        (("user", "grant", "ada", "crwe"), "torkd: role 'crwe' not found (torkd role list tells those that exist)"),
         (("user", "revoke", "ada", "admin"), "torkd: ada is the last admin"),
         (("user", "passwd", "ada", "--password-file", "/nowhere"), "torkd: --password-file /nowhere can't be read"),
     ],
