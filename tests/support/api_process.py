@@ -1,6 +1,7 @@
 """A serving daemon for tests to signal: fakes behind the real server, steered over HTTP and told by lines on stdout.
 
-Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, most=STREAMS, start=fail
+Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, most=STREAMS, start=fail,
+large=BYTES of the description of job `large`
 `PUT /jobs/ID/cancel` ends job ID, `PUT /jobs/ID/restart` prints a part of its log.
 """
 
@@ -43,7 +44,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-def start(drain_seconds: float, *, most: int, fails: bool) -> Served:
+def start(drain_seconds: float, *, most: int, fails: bool, large: int) -> Served:
     if fails:
         raise StartError("the database is not there: start it")
     broker = MemoryBroker()
@@ -51,6 +52,7 @@ def start(drain_seconds: float, *, most: int, fails: bool) -> Served:
     reading = FakeReading(broker)
     for job_id in ("j1", "j2"):
         reading.put(a_job(job_id))
+    reading.put(a_job("large", description="x" * large))
     streams = StreamHub(Doorbell(broker, reading.versions_of), most=most)
     app = create_app(
         ApiDependencies(
@@ -89,7 +91,9 @@ def main(address: str, **options: str) -> int:
         code = serve(
             listener,
             ServerOptions(drain_seconds=drain_seconds, threads=int(options.get("threads", "64"))),
-            start=lambda: start(drain_seconds, most=most, fails=options.get("start") == "fail"),
+            start=lambda: start(
+                drain_seconds, most=most, fails=options.get("start") == "fail", large=int(options.get("large", "0"))
+            ),
         )
     except StartError as error:
         say("error", error)

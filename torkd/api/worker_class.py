@@ -32,6 +32,7 @@ from tork.errors import TorkError, Unavailable
 from torkd.api.arbiter import READY, STOP_NOW
 from torkd.api.departure import LINGER_SECONDS, Leaving
 from torkd.api.reception import MOST_WAITING, RECEIVE_SECONDS, Arrival, Incoming
+from torkd.api.response import MOST_UNSENT, STALLED_SECONDS, CompactResponse, Outgoing, head_text
 from torkd.api.served import Served
 from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
 
@@ -59,38 +60,6 @@ _CLIENT_ERRORS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-class CompactResponse(wsgi.Response):
-    """Sends head and body at once, and does not say which server it is."""
-
-    _unsent = b""
-
-    def default_headers(self) -> list[str]:
-        return [header for header in super().default_headers() if not header.startswith("Server:")]
-
-    def send_headers(self) -> None:
-        if not self.headers_sent:
-            self._unsent = head_text(self).encode("latin-1")
-            self.headers_sent = True
-
-    def close(self) -> None:
-        self.send_headers()
-        self._emit_body(b"")
-
-    def _emit_body(self, data: bytes) -> None:
-        """An empty chunk is the last one, as HTTP has it."""
-        if self.chunked:
-            data = b"%X\r\n%b\r\n" % (len(data), data)
-        if data or self._unsent:
-            util.write(self.sock, self._unsent + data)
-            self._unsent = b""
-
-
-def head_text(resp: wsgi.Response) -> str:
-    """The head of a response with its status as it is now."""
-    lines = (f"{name}: {value}\r\n" for name, value in resp.headers)
-    return "".join([*resp.default_headers(), *lines, "\r\n"])
-
-
 class StreamingWorker(ThreadWorker):
     """`app.start()` makes what is served, in this process."""
 
@@ -102,6 +71,7 @@ class StreamingWorker(ThreadWorker):
         self._is_draining = False
         self._incoming: dict[TConn, Incoming] = {}
         self._leaving: dict[TConn, Leaving] = {}
+        self._outgoing: dict[TConn, Outgoing] = {}
 
     def load_wsgi(self) -> None:
         self.cfg.set("graceful_timeout", _LAST_REQUESTS_SECONDS)
@@ -236,6 +206,33 @@ class StreamingWorker(ThreadWorker):
             conn.close()
         for conn in [conn for conn, leaving in self._leaving.items() if now > leaving.until]:
             self._see_off(conn)
+        owed = sum(outgoing.owed for outgoing in self._outgoing.values())
+        for conn, outgoing in sorted(self._outgoing.items(), key=lambda item: item[1].until):
+            if now <= outgoing.until and owed <= MOST_UNSENT:
+                break
+            owed -= outgoing.owed
+            self._give_up(conn)
+
+    def _send_on(self, conn: TConn, outgoing: Outgoing) -> None:
+        """Send the rest of an answer as the client takes it."""
+        conn.sock.setblocking(False)
+        self._outgoing[conn] = outgoing
+        self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, conn))
+
+    def _on_writable(self, conn: TConn, client: Any) -> None:
+        try:
+            if self._outgoing[conn].send(conn.sock, time.monotonic()):
+                del self._outgoing[conn]
+                self.poller.unregister(conn.sock)
+                self._leave(conn)
+        except OSError:
+            self._give_up(conn)
+
+    def _give_up(self, conn: TConn) -> None:
+        del self._outgoing[conn]
+        self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def _leave(self, conn: TConn) -> None:
         """Close the connection once the client has what was sent."""
@@ -278,6 +275,8 @@ class StreamingWorker(ThreadWorker):
         for part in body:
             resp.write(part)
         resp.close()
+        if resp.left:
+            return Outgoing(left=resp.left, until=time.monotonic() + STALLED_SECONDS)
         return not resp.should_close()
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
@@ -285,7 +284,9 @@ class StreamingWorker(ThreadWorker):
         result = False if fs.cancelled() else True if fs.exception() is not None else fs.result()
         if result is _DETACHED:
             return
-        if result:
+        if isinstance(result, Outgoing):
+            self._send_on(conn, result)
+        elif result:
             super().finish_request(conn, fs)
         else:
             self._leave(conn)
@@ -306,7 +307,7 @@ class StreamingWorker(ThreadWorker):
             pass  # whoever sent it is gone
 
     def _keepalive_after(self, conn: TConn, keepalive: Any) -> Any:
-        if keepalive is _DETACHED:
+        if keepalive is _DETACHED or isinstance(keepalive, Outgoing):
             return keepalive
         parser: Any = conn.parser
         return bool(keepalive and parser.finish_body(deadline=time.monotonic() + _UNREAD_SECONDS))

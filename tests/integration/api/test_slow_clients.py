@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,8 @@ from torkd.api.reception import MOST_WAITING
 Start = Callable[..., Any]
 THREADS = 4
 CLIENTS = 4 * THREADS
+LARGE = 12_000_000
+"""More than the buffers of a connection hold."""
 HALVES = {
     "nothing": b"",
     "half-a-line": b"GET /hea",
@@ -113,6 +116,25 @@ def test_requests_that_do_not_arrive_hold_little_memory_together(daemon: Start, 
     assert client.get("/health").status_code == 200
     until(lambda: sum(map(was_dropped, waiting)) >= len(waiting) // 3, "those above the limit are dropped")
     assert not all(map(was_dropped, waiting))
+
+
+def test_clients_that_do_not_take_a_large_answer_hold_no_thread(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}", f"large={LARGE}").started()
+    slow = []
+    for _ in range(CLIENTS):
+        slow.append(opened.enter_context(socket.socket()))
+        slow[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow[-1].settimeout(20)
+        slow[-1].connect((client.base_url.host, client.base_url.port))
+        slow[-1].sendall(b"GET /jobs/large HTTP/1.1\r\nHost: a\r\n\r\n")
+    for _ in range(3):
+        assert client.get("/health", timeout=60).status_code == 200
+    answer = bytearray()
+    while piece := slow[-1].recv(100_000):
+        answer += piece
+    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert json.loads(body)["description"] == "x" * LARGE
 
 
 def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None:
