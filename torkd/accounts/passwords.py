@@ -15,7 +15,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 LONGEST_PASSWORD_BYTES = 72
 """More is refused by the system whose API this is, and its clients count on that."""
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-_AT_ONCE = threading.BoundedSemaphore(max(2, min(os.cpu_count() or 2, 8)))
+AT_ONCE = max(2, min(os.cpu_count() or 2, 8))
+_AT_ONCE = threading.BoundedSemaphore(AT_ONCE)
 
 
 def hash_password(password: str) -> str:

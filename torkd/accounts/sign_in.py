@@ -17,7 +17,7 @@ from typing import Protocol
 
 from torkd.accounts.caller import Caller
 from torkd.accounts.keys import digest_of, key_id_of
-from torkd.accounts.passwords import is_password
+from torkd.accounts.passwords import AT_ONCE, is_password
 from torkd.accounts.throttle import Throttle
 from torkd.datastore.account_protocol import Act, Credentials
 
@@ -66,6 +66,8 @@ class SignIn:
         self._secret = os.urandom(32)
         self._lock = threading.Lock()
         self._known: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
+        self._turns = threading.BoundedSemaphore(AT_ONCE)
+        """Guesses that come together are counted one after the other: else all of them were free tries."""
         self._generation = 0
         """Grows with every change of accounts: what was read before it is not remembered after it."""
 
@@ -77,9 +79,14 @@ class SignIn:
         account, generation = username[:_LONGEST_NAME], self._generation
         self._raise_if_blocked(account, address)
         found = self._accounts.credentials(username=username)
-        right = is_password(password, found.password_hash if found else "")
-        if found is None or not right or found.user.disabled:
-            self._failed(account, address)
+        with self._turns:
+            self._raise_if_blocked(account, address)
+            right = is_password(password, found.password_hash if found else "")
+            if found is None or not right or found.user.disabled:
+                self._throttle.failed(account, address)
+                found = None
+        if found is None:
+            self._write_down(account, address)
             return None
         return self._succeeded(proof, found, address, generation)
 
@@ -97,7 +104,8 @@ class SignIn:
         found = self._accounts.credentials(user_id=key_id) if key_id else None
         stored = found.key_digest if found else b""
         if found is None or not stored or not hmac.compare_digest(digest, stored) or found.user.disabled:
-            self._failed("", address)
+            self._throttle.failed("", address)
+            self._write_down("", address)
             return None
         self._accounts.note_key_use(found.user.id)
         return self._succeeded(proof, found, address, generation)
@@ -134,8 +142,7 @@ class SignIn:
         if (seconds := self._throttle.wait_seconds(account, address)) > 0:
             raise TooManyTries(seconds)
 
-    def _failed(self, account: str, address: str) -> None:
-        self._throttle.failed(account, address)
+    def _write_down(self, account: str, address: str) -> None:
         self._accounts.write_down([Act(username=account, action=SIGN_IN_FAILED, address=address)])
 
     def _succeeded(self, proof: bytes, found: Credentials, address: str, generation: int) -> Caller:

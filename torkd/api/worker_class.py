@@ -260,7 +260,9 @@ class StreamingWorker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer one request; whether the connection can be used for another, or `_DETACHED`."""
-        resp, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=CompactResponse)
+        made, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=CompactResponse)
+        assert isinstance(made, CompactResponse)
+        resp = made
         environ["wsgi.multithread"] = True
         environ[DETACHABLE] = True
         if not self.alive or not self.cfg.keepalive or len(self.keepalived_conns) >= self.max_keepalived:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.account_fakes import ADMIN, FakeAccounts
 from torkd.accounts import sign_in as module
 from torkd.accounts.keys import digest_of, key_id_of, make_key
-from torkd.accounts.passwords import hash_password, is_password
+from torkd.accounts.passwords import AT_ONCE, hash_password, is_password
 from torkd.accounts.sign_in import REMEMBERED_SECONDS, SignIn, TooManyTries
 from torkd.accounts.throttle import FREE_TRIES, Throttle
 
@@ -55,6 +57,21 @@ def test_a_user_with_the_password_gets_in_with_their_roles(door: SignIn) -> None
 )
 def test_nobody_else_does(door: SignIn, username: str, password: str) -> None:
     assert door.by_password(username, password, "::1") is None
+
+
+def test_guesses_that_come_together_are_no_more_free_tries(door: SignIn) -> None:
+    ready = threading.Barrier(40)
+
+    def guess(number: int) -> bool:
+        ready.wait()
+        try:
+            return door.by_password("ada", f"guess {number}", "::1") is None
+        except TooManyTries:
+            return False
+
+    with ThreadPoolExecutor(40) as guessing:
+        tried = sum(guessing.map(guess, range(40)))
+    assert FREE_TRIES <= tried < FREE_TRIES + AT_ONCE
 
 
 def test_an_unknown_user_costs_as_much_as_a_known_one(door: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
