@@ -100,6 +100,9 @@ class Number(Kind):
         return value
 
 
+_DAYS = re.compile(r"([0-9]{1,6})d")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Duration(Kind):
     """A length of time as Go writes it; a plain number is nanoseconds. Kept to the microsecond."""
@@ -115,6 +118,8 @@ class Duration(Kind):
         nanoseconds = _nanoseconds(raw)
         if nanoseconds is None:
             right = "'30s', '1h30m', or 'never'" if self.may_be_never else "'30s', '5m' or '1h30m'"
+            if isinstance(raw, str) and (days := _DAYS.fullmatch(raw)):
+                right = f"'{int(days[1]) * 24}h': there is no unit for days"
             raise ValueError(f"not a duration (right would be such as {right})")
         length = timedelta(microseconds=nanoseconds // 1000)
         if length < self.least:

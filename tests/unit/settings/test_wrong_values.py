@@ -47,6 +47,7 @@ WRONG = [
     ("worker.drain", '"soon"', "right would be such as '30s'"),
     ("worker.drain", '"-1s"', "right would be at least 0s"),
     ("worker.drain", "true", "not a duration"),
+    ("datastore.retention.jobs.duration", '"30d"', "right would be such as '720h': there is no unit for days"),
     ("worker.heartbeat", '"0s"', "right would be at least 1ms"),
     ("worker.lease", '"10s"', "too short for worker.heartbeat"),
     ("worker.logs.max", '"64X"', "not a size"),
