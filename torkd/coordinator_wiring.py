@@ -20,6 +20,7 @@ from torkd.checks import Checks, Indicators
 from torkd.clock import new_id, utc_now
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator.options import CoordinatorOptions
+from torkd.coordinator.traces import Traces
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.postgres.pool import PoolOptions
 from torkd.datastore.protocol import Datastore
@@ -32,6 +33,7 @@ from torkd.local_zone import local_zone
 from torkd.node_identity import NodeIdentity, claim_identity
 from torkd.settings import Settings
 from torkd.settings.sections.middleware import BasicAuth, KeyAuth, RateLimit
+from torkd.tracing.protocol import Tracing
 
 if TYPE_CHECKING:
     from torkd.metrics.meters import Meters
@@ -81,12 +83,13 @@ def make_coordinator(
     indicators: Indicators,
     broker_is_ours: bool,
     is_private: bool = False,
+    tracing: Tracing | None = None,
 ) -> CoordinatorParts:
     """A coordinator on the database at `dsn`. `/health` asks the `indicators` besides the datastore and the broker.
 
     Its node id is the first that no process of this host uses. With `broker_is_ours` every run of before is lost at the start.
     A private one has no figures but those of the database, and nobody looks into that after it: what webhooks wait for then is
-    delivered at its end, or not at all.
+    delivered at its end, or not at all. `tracing` belongs to the caller, who closes it afterwards.
     """
     identity = claim_identity(settings.data.dir, "coordinator")
     datastore = make_datastore(settings, extensions, dsn)
@@ -97,8 +100,16 @@ def make_coordinator(
     meters = _make_meters(checks, datastore, broker) if not is_private else None
     webhook = settings.middleware.webhook
     sender = WebhookSender(secret=webhook.secret or "", allow_private=webhook.allow_private)
+    redactor = make_redactor(settings)
     coordinator = Coordinator(
-        datastore, broker, options, new_id=new_id, observer=meters, told=extensions.told(), sender=sender
+        datastore,
+        broker,
+        options,
+        new_id=new_id,
+        observer=meters,
+        told=extensions.told(),
+        sender=sender,
+        traces=None if tracing is None else Traces(datastore, tracing, redactor),
     )
     doorbell = Doorbell(broker, datastore.versions_of)
     streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
@@ -109,9 +120,10 @@ def make_coordinator(
         broker=broker,
         streams=streams,
         doctor=make_doctor(settings, datastore, broker),
-        redactor=make_redactor(settings),
+        redactor=redactor,
         checks=checks,
         figures=meters,
+        tracing=tracing,
         version=torkd.__version__,
         options=api_options(settings),
         middleware=tuple(extensions.web_middleware),

@@ -14,6 +14,8 @@ from tork.errors import Unavailable
 EVERY_SECONDS = 60.0
 _POOL = "psycopg.pool"
 # tells of every connection that can't be made; those who wanted one tell of it, too
+_TRACES = "opentelemetry."
+# tells of every attempt to reach a collector, and of every span that is dropped meanwhile; it says how bad that is as it likes
 
 
 class Repeats(logging.Filter):
@@ -42,6 +44,8 @@ class Repeats(logging.Filter):
 
 def _outage_of(record: logging.LogRecord) -> tuple[str, object, str] | None:
     """What tells lines about one outage from one place from all others; None for a line about something else."""
+    if record.name.startswith(_TRACES):
+        return record.name, "", ""
     if record.levelno >= logging.ERROR:
         return None
     if record.name == _POOL:

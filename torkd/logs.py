@@ -27,7 +27,18 @@ _LEVELS = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-_TALKATIVE = ("asyncio", "docker", "httpcore2", "httpx2", "pika", "psycopg", "psycopg.pool", "stamina", "urllib3")
+_TALKATIVE = (
+    "asyncio",
+    "docker",
+    "httpcore2",
+    "httpx2",
+    "opentelemetry",
+    "pika",
+    "psycopg",
+    "psycopg.pool",
+    "stamina",
+    "urllib3",
+)
 # libraries whose debug and info lines would bury ours
 _CORE_FIELDS = ("time", "level", "logger", "message")
 _RESERVED = frozenset({*_CORE_FIELDS, "timestamp", "exception", "stack"})

@@ -23,6 +23,8 @@ from torkd.extensions import Extensions
 from torkd.node_identity import NodeIdentity
 from torkd.runtime.protocol import Runtime
 from torkd.settings import Settings
+from torkd.tracing.opening import closing_of, open_tracing
+from torkd.tracing.protocol import Tracing
 from torkd.worker.worker import Worker
 from torkd.worker_wiring import make_worker
 
@@ -47,6 +49,7 @@ class Engine:
     drain_seconds: float
     is_private: bool = False
     identities: list[NodeIdentity] = field(default_factory=list)
+    tracing: Tracing | None = None
 
     def start(self) -> None:
         """Connect, and start the threads. A private engine knows nothing of earlier ones."""
@@ -86,6 +89,7 @@ class Engine:
             self.streams.close,
             self.worker.stop,
             self.coordinator.stop,
+            *closing_of(self.tracing),
             *((self.datastore.forget_everything,) if self.is_private else ()),
             self.runtime.close,
             self.broker.close,
@@ -111,6 +115,7 @@ def make_engine(
 ) -> Engine:
     """A standalone engine on the database at `dsn`, whose schema is up to date."""
     broker = make_broker(settings, extensions)
+    tracing = None if is_private else open_tracing()
     work = make_worker(
         settings,
         broker,
@@ -119,6 +124,7 @@ def make_engine(
         forgets_runs=is_private,
         patience_seconds=0.0 if is_private else PREDECESSOR_SECONDS,
         environ=environ,
+        tracing=tracing,
     )
     parts = make_coordinator(
         settings,
@@ -129,6 +135,7 @@ def make_engine(
         indicators={"runtime": work.runtime.check_health},
         broker_is_ours=settings.broker.type == IN_MEMORY,
         is_private=is_private,
+        tracing=tracing,
     )
     return Engine(
         datastore=parts.datastore,
@@ -141,4 +148,5 @@ def make_engine(
         drain_seconds=settings.worker.drain.total_seconds(),
         is_private=is_private,
         identities=[parts.identity, work.identity],
+        tracing=tracing,
     )

@@ -20,6 +20,7 @@ from torkd.runtime.protocol import Runtime
 from torkd.runtime.shell import ShellOptions, ShellRuntime
 from torkd.sealing import SealedBodies
 from torkd.settings import Settings
+from torkd.tracing.protocol import Tracing
 from torkd.worker.options import WorkerOptions
 from torkd.worker.worker import Worker
 
@@ -43,6 +44,7 @@ def make_worker(
     forgets_runs: bool = False,
     patience_seconds: float = 0.0,
     environ: Mapping[str, str] = os.environ,
+    tracing: Tracing | None = None,
 ) -> WorkerParts:
     """The worker these settings ask for; its node id is the first that no process of this host uses.
 
@@ -64,6 +66,7 @@ def make_worker(
         lost_nodes=lost_nodes,
         seal=SealedBodies(make_key_ring(settings), "run"),
         hooks=extensions.run_hooks(),
+        tracing=tracing,
     )
     return WorkerParts(worker=worker, runtime=runtime, identity=identity)
 

@@ -11,7 +11,7 @@ import pytest
 from tests.architecture.tree import ROOT
 
 SERVER_SIDE = ["argon2", "falcon", "gunicorn", "psycopg", "psycopg_pool", "pika", "docker", "structlog", "torkd"]
-NOT_YET = ["textual", "pika", "docker", "watchfiles", "cryptography", "stamina", "prometheus_client"]
+NOT_YET = ["textual", "pika", "docker", "watchfiles", "cryptography", "stamina", "prometheus_client", "opentelemetry"]
 FORBIDDEN = {
     "torkctl --version": [*SERVER_SIDE, *NOT_YET, "httpx2", "rich.table", "yaml", "msgspec", "tork.definition"],
     "torkctl submit --help": [*SERVER_SIDE, *NOT_YET, "httpx2", "yaml", "msgspec"],

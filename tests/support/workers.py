@@ -14,6 +14,7 @@ from torkd.broker.messages import CoordinatorMessage, NodeOrder
 from torkd.broker.queues import HEARTBEAT, LOGS, TASK_EVENT_QUEUES
 from torkd.middleware import RunHooks
 from torkd.runtime.protocol import Runtime
+from torkd.tracing.protocol import Tracing
 from torkd.worker import Worker, WorkerOptions
 
 M = TypeVar("M")
@@ -42,6 +43,7 @@ class WorkerUnderTest:
         runtime: Runtime,
         environ: dict[str, str] | None = None,
         hooks: RunHooks | None = None,
+        tracing: Tracing | None = None,
         **options: object,
     ) -> None:
         self.broker = UnreliableBroker()
@@ -61,6 +63,7 @@ class WorkerUnderTest:
             new_id=lambda: f"id{next(ids)}",
             environ=environ or {},
             hooks=hooks,
+            tracing=tracing,
         )
         self.worker.start()
 

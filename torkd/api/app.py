@@ -31,6 +31,7 @@ from torkd.api.middleware.cors import Cors
 from torkd.api.middleware.rate_limit import RateLimit
 from torkd.api.middleware.request_figures import RequestFigures
 from torkd.api.middleware.request_log import RequestLog
+from torkd.api.middleware.request_traces import RequestTraces
 from torkd.api.nodes import NodesResource
 from torkd.api.options import GROUPS, ApiOptions
 from torkd.api.permissions import Permissions
@@ -50,6 +51,7 @@ from torkd.datastore.protocol import Reading
 from torkd.endpoints import Endpoint
 from torkd.hooks.redact import Redactor
 from torkd.middleware import Chain, Shown
+from torkd.tracing.protocol import Tracing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +67,8 @@ class ApiDependencies:
     checks: Checks
     figures: Figures | None = None
     """Who counts, if anybody does."""
+    tracing: Tracing | None = None
+    """Who takes spans of requests, if anybody does."""
     doctor: Doctor | None = None
     redactor: Redactor = field(default_factory=Redactor)
     options: ApiOptions = field(default_factory=ApiOptions)
@@ -80,8 +84,10 @@ class ApiDependencies:
 def create_app(dependencies: ApiDependencies) -> App:
     """The API of a coordinator."""
     counting = () if dependencies.figures is None else (RequestFigures(dependencies.figures),)
+    tracing = () if dependencies.tracing is None else (RequestTraces(dependencies.tracing),)
     sign_in = SignIn(dependencies.accounts, configured_key=dependencies.options.key)
-    app = _bare_app(dependencies.options, (*counting, *dependencies.middleware), dependencies.accounts, sign_in)
+    outermost = (*counting, *tracing, *dependencies.middleware)
+    app = _bare_app(dependencies.options, outermost, dependencies.accounts, sign_in)
     groups = dependencies.options.groups
     if "health" in groups:
         app.add_route("/health", HealthResource(dependencies.checks, dependencies.version))
@@ -131,7 +137,7 @@ def _bare_app(
     accounts: Accounts | None = None,
     sign_in: SignIn | None = None,
 ) -> App:
-    """Layers from the outside in: what counts, registered ones, the log, which sees what others refuse, CORS, limits, who asks,
+    """Layers from the outside in: what counts and traces, registered ones, the log, which sees what others refuse, CORS, limits, who asks,
     and what they may.
     """
     layers: list[Any] = [*middleware, ClientAddress(options.trusted_proxies)]

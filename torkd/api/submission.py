@@ -80,7 +80,9 @@ class Submission:
     ) -> tuple[JobDefinition, Accepted]:
         """See a definition through middleware and accept it, as the caller's: what it has become, and its job."""
         definition, submitter = self._admit(req, definition, "job.submit")
-        return definition, self._commands.submit(definition, key=key, submitter=submitter)
+        accepted = self._commands.submit(definition, key=key, submitter=submitter)
+        req.context.submitted_job_id = accepted.job_id  # for whoever traces the request
+        return definition, accepted
 
     def accept_scheduled(
         self, req: falcon.Request, definition: JobDefinition, key: IdempotencyKey | None

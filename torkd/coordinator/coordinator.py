@@ -31,6 +31,7 @@ from torkd.coordinator.outbox import check_epoch
 from torkd.coordinator.schedules import Schedules
 from torkd.coordinator.submissions import Submissions
 from torkd.coordinator.tick_loop import TickLoop
+from torkd.coordinator.traces import Traces
 from torkd.coordinator.webhooks import Sender, WebhookLoop
 from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
@@ -66,9 +67,10 @@ class Coordinator:
         observer: Observer | None = None,
         told: Told | None = None,
         sender: Sender | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`observer` is told what batches bring about; `told` is whatever the operator registered to be told of changes. Without a
-        `sender` webhooks are stored for another coordinator to deliver.
+        `sender` webhooks are stored for another coordinator to deliver. `traces` makes spans of what has ended.
         """
         self._datastore = datastore
         self._broker = broker
@@ -77,13 +79,14 @@ class Coordinator:
         self._clock = clock
         self._observer = observer
         self._notices = Notices(datastore, told) if told else None
+        self._traces = traces
         self._webhooks = (
             WebhookLoop(datastore, sender, node_id=options.node_id, clock=clock) if sender is not None else None
         )
         self._publisher = Publisher(
             datastore,
             broker,
-            self._notices.committed if self._notices else None,
+            self._told_of_commits(),
             self._webhooks.wake if self._webhooks else None,
         )
         self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
@@ -111,6 +114,8 @@ class Coordinator:
             self._datastore.end_leases()
         if self._notices is not None:
             self._notices.start()
+        if self._traces is not None:
+            self._traces.start()
         if taken_up:
             self._take_up(taken_up)
         check_epoch(self._datastore, self._broker, self._new_id, starting=self._options.broker_is_ours)
@@ -184,8 +189,21 @@ class Coordinator:
                 reader.close()
         if self._notices is not None:
             self._notices.close(NOTICE_SECONDS)
+        if self._traces is not None:
+            self._traces.close(NOTICE_SECONDS)
         self._threads, self._loops = [], []
         self._due = self._heartbeats = self._logs = None
+
+    def _told_of_commits(self) -> Callable[[Handled], None] | None:
+        notices, traces = self._notices, self._traces
+        if notices is None or traces is None:
+            return notices.committed if notices else traces.committed if traces else None
+
+        def tell_both(handled: Handled) -> None:
+            notices.committed(handled)
+            traces.committed(handled)
+
+        return tell_both
 
     def _drain(self) -> None:
         if self._logs is not None:

@@ -164,6 +164,15 @@ class EngineFigures:
     """Schedules whose next tick should have fired more than half a minute ago."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beginning:
+    """When a job or a task was made, handed out last, and started."""
+
+    created_at: datetime
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+
+
 class Reading(ScheduleReading, WebhookReading, Protocol):
     """Reading for people. Values are as stored: hiding secrets is the caller's duty (`secrets_of`)."""
 
@@ -363,6 +372,9 @@ class Datastore(Reading, Upkeep, Webhooks, Examining, ScheduleUpkeep, Accounts, 
 
     def begin(self) -> AbstractContextManager[Batch]:
         """A transaction: commits when the block ends, rolls back on an error."""
+
+    def beginnings(self, job_ids: Collection[str], task_ids: Collection[str]) -> dict[str, Beginning]:
+        """When these jobs and tasks began, by id, in one statement; those that are gone are left out."""
 
     def check_health(self) -> None:
         """Returns when the datastore answers. Raises `DatastoreUnavailable`."""

@@ -23,6 +23,8 @@ from torkd.metrics.sharing import shared_figures
 from torkd.serving import Mode, open_door, serve_mode, tls_of, warn_of_open_door
 from torkd.settings import Loaded, Settings
 from torkd.starting import Starter
+from torkd.tracing.opening import closing_of, open_tracing
+from torkd.tracing.protocol import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class CoordinatorDaemon:
     parts: CoordinatorParts
     broker: Broker
     starter: Starter
+    tracing: Tracing | None = None
 
     @property
     def app(self) -> Wsgi:
@@ -65,6 +68,7 @@ class CoordinatorDaemon:
             self.starter.stop,
             self.parts.streams.close,
             self.parts.coordinator.stop,
+            *closing_of(self.tracing),
             self.broker.close,
             self.parts.datastore.close,
             self.parts.identity.release,
@@ -101,6 +105,7 @@ def make_coordinator_daemon(settings: Settings, extensions: Extensions, port: in
     broker = make_broker(settings, extensions)
     dsn = settings.datastore.postgres.dsn
     starter = Starter()
+    tracing = open_tracing()
     parts = make_coordinator(
         settings,
         broker,
@@ -109,9 +114,10 @@ def make_coordinator_daemon(settings: Settings, extensions: Extensions, port: in
         extensions=extensions,
         indicators={"start": starter.check},
         broker_is_ours=False,
+        tracing=tracing,
     )
     if settings.datastore.type == "postgres":
         starter.add(lambda: bring_up_to_date(dsn))
     # Whoever lacks the key to what is stored must take no message: others can handle it.
     starter.add(parts.datastore.open, parts.datastore.check_health, broker.open, parts.coordinator.start)
-    return CoordinatorDaemon(parts, broker, starter)
+    return CoordinatorDaemon(parts, broker, starter, tracing)

@@ -19,6 +19,8 @@ from torkd.extensions import Extensions
 from torkd.serving import Mode, open_door, serve_mode
 from torkd.settings import Loaded, Settings
 from torkd.starting import Starter
+from torkd.tracing.opening import closing_of, open_tracing
+from torkd.tracing.protocol import Tracing
 from torkd.worker_wiring import WorkerParts, make_worker
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ class WorkerDaemon:
     starter: Starter
     app: App
     drain_seconds: float
+    tracing: Tracing | None = None
 
     def start(self) -> bool:
         """Start what can be started now."""
@@ -63,6 +66,7 @@ class WorkerDaemon:
         close_all(
             self.starter.stop,
             self.parts.worker.stop,
+            *closing_of(self.tracing),
             self.parts.runtime.close,
             self.broker.close,
             self.parts.identity.release,
@@ -89,11 +93,12 @@ def serve_worker(loaded: Loaded, extensions: Extensions) -> int:
 def make_worker_daemon(settings: Settings, extensions: Extensions, port: int, *, runtime_type: str) -> WorkerDaemon:
     """The worker of this process."""
     broker = make_broker(settings, extensions)
-    parts = make_worker(settings, broker, runtime_type=runtime_type, extensions=extensions, port=port)
+    tracing = open_tracing()
+    parts = make_worker(settings, broker, runtime_type=runtime_type, extensions=extensions, port=port, tracing=tracing)
     starter = Starter(broker.open, lambda: _start(parts, broker))
     checks = Checks({"broker": broker.check_health, "runtime": parts.runtime.check_health, "start": starter.check})
     app = create_health_app(torkd.__version__, checks, api_options(settings))
-    return WorkerDaemon(parts, broker, starter, app, settings.worker.drain.total_seconds())
+    return WorkerDaemon(parts, broker, starter, app, settings.worker.drain.total_seconds(), tracing)
 
 
 def _start(parts: WorkerParts, broker: Broker) -> None:

@@ -17,7 +17,7 @@ from tork.job import JobDefinition, JobState
 from tork.task import Parallel, Retry, TaskDefinition, TaskState
 from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
 from torkd.coordinator.handle import Handled, handle
-from torkd.datastore.protocol import Accepted, Datastore, Dispatch, IdempotencyKey, JobQuery
+from torkd.datastore.protocol import Accepted, Beginning, Datastore, Dispatch, IdempotencyKey, JobQuery
 from torkd.engine.changes import OrderKind
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RetryDue
 from torkd.engine.rows import TaskRow
@@ -311,6 +311,18 @@ class DatastoreContract:
         playing.submit(job_id="open")
         assert playing.datastore.secrets_of("job") == {"s": "hush"}
         assert playing.datastore.secrets_of_each(["job", "open"]) == {"job": {"s": "hush"}}
+
+    def test_the_beginnings_of_jobs_and_tasks_are_told_by_id(self, playing: Playing) -> None:
+        playing.submit()
+        made = playing.datastore.job_changes("job", 0).tasks[0]
+        playing.claim("only")
+        found = playing.datastore.beginnings(["job", "gone"], [made.id, "gone"])
+        assert set(found) == {"job", made.id}
+        task = playing.datastore.get_task(made.id)
+        assert found["job"].created_at == playing.datastore.get_summary("job").created_at
+        assert task.created_at is not None
+        told = Beginning(created_at=task.created_at, scheduled_at=task.scheduled_at, started_at=task.started_at)
+        assert found[made.id] == told
 
     def test_a_node_that_was_heard_of_is_listed(self, datastore: Datastore) -> None:
         datastore.record_heartbeats([a_heartbeat()], gap_seconds=5)

@@ -24,6 +24,7 @@ from torkd.middleware import RunHooks
 from torkd.runtime.protocol import Runtime, TaskRun
 from torkd.runtime.stopping import StopReason
 from torkd.runtime.time_limit import timeout_seconds
+from torkd.tracing.protocol import Tracing
 from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.flushing import LogFlusher
@@ -36,6 +37,7 @@ from torkd.worker.replay import replay_log
 from torkd.worker.report import Reporter
 from torkd.worker.run_hooks import after_run, before_run
 from torkd.worker.running import Run, Runs
+from torkd.worker.traceparent import with_traceparent
 
 _SHUTDOWN = (StopReason.DRAINED, StopReason.LEFT)
 
@@ -74,6 +76,8 @@ class Executor:
     new_id: Callable[[], str]
     hooks: RunHooks = field(default_factory=RunHooks)
     """What the operator registered."""
+    tracing: Tracing | None = None
+    """Who takes traces, if anybody does."""
 
     def execute(self, delivery: TaskDelivery) -> None:
         """See the task through to its end, whatever that is."""
@@ -142,6 +146,8 @@ class Executor:
             raise RuntimeFailure("task id is required")
         definition = with_default_limits(message.definition, self.options)
         definition = with_host_variables(definition, self.host_variables, self.environ)
+        if self.tracing is not None:
+            definition = with_traceparent(definition, message, self.tracing)
         if self.hooks.before_run and not run.resumed:
             definition = before_run(self.hooks, definition, run, self.options.node_id)
         seconds = timeout_seconds(definition.timeout)

@@ -19,6 +19,7 @@ from torkd.runtime.lost_nodes import LostNodes
 from torkd.runtime.protocol import Runtime
 from torkd.runtime.stopping import StopReason
 from torkd.sealing import SealedBodies
+from torkd.tracing.protocol import Tracing
 from torkd.worker.claims import Claims
 from torkd.worker.deadlines import Deadlines
 from torkd.worker.execution import Executor
@@ -56,9 +57,10 @@ class Worker:
         lost_nodes: LostNodes | None = None,
         seal: SealedBodies | None = None,
         hooks: RunHooks | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """`lost_nodes` is shared with a runtime that cleans up after other nodes of this host; `seal` closes what is kept of runs;
-        `hooks` are what the operator registered.
+        `hooks` are what the operator registered; with `tracing` tasks are told their place in a trace.
         """
         lost_nodes = lost_nodes or LostNodes(options.lease_seconds)
         self._broker = broker
@@ -101,6 +103,7 @@ class Worker:
             now=now,
             new_id=new_id,
             hooks=hooks or RunHooks(),
+            tracing=tracing,
         )
         self._lock = threading.Lock()
         """Guards the slots and whether more may be made."""

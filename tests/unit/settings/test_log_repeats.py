@@ -53,3 +53,13 @@ def test_the_pool_tells_of_its_connections_once_a_minute() -> None:
         record("error connecting in %r: %s", "pool-1", f"try {n}", at=float(n), name="psycopg.pool") for n in range(30)
     ]
     assert sum(repeats.filter(line) for line in lines) == 1
+
+
+def test_a_collector_that_is_away_is_told_once_a_minute() -> None:
+    repeats = Repeats()
+    levels = [logging.WARNING, logging.ERROR] * 15
+    lines = [
+        record(f"try {n}: %s", "refused", at=float(n), name="opentelemetry.exporter.otlp", level=level)
+        for n, level in enumerate(levels)
+    ]
+    assert sum(repeats.filter(line) for line in lines) == 1

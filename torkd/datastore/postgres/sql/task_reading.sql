@@ -25,6 +25,16 @@ SELECT t.id, t.job_id, t.parent_id, t.position, t.progress, t.name, t.state, t.c
   FROM tasks t
  WHERE t.id = %(task_id)s;
 
+-- name: get_beginnings
+-- When jobs and tasks were made, handed out last, and started.
+SELECT j.id, j.created_at, NULL::timestamptz AS scheduled_at, j.started_at
+  FROM jobs j
+ WHERE j.id = ANY(%(job_ids)s::text[])
+UNION ALL
+SELECT t.id, t.created_at, t.scheduled_at, t.started_at
+  FROM tasks t
+ WHERE t.id = ANY(%(task_ids)s::text[]);
+
 -- name: get_changed_tasks
 -- The tasks of a job that changed after a version, the oldest changes first; all changes of one version come together.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.progress, t.name, t.state, t.created_at, t.scheduled_at, t.started_at,

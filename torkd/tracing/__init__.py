@@ -1,0 +1,1 @@
+"""Traces: in come spans of requests, jobs and tasks, out they go to a collector, if the operator names one."""
