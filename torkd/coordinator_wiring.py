@@ -144,7 +144,13 @@ def _make_meters(checks: Checks, datastore: Datastore, broker: Broker) -> Meters
     # After the fork, and not by who has no use for it: prometheus-client decides when it is imported where its figures are kept.
     from torkd.metrics.meters import Meters
 
-    return Meters(torkd.__version__, checks, figures=datastore.figures, queues=broker.queues)
+    return Meters(
+        torkd.__version__,
+        checks,
+        figures=datastore.figures,
+        webhooks=datastore.webhook_figures,
+        queues=broker.queues,
+    )
 
 
 def make_doctor(settings: Settings, datastore: Datastore, broker: Broker | None) -> Doctor:

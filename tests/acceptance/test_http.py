@@ -203,7 +203,9 @@ def test_cancel_and_restart_answer_and_refuse(daemon: Daemon) -> None:
 
 
 def test_a_machine_reads_the_figures_it_expects(daemon: Daemon) -> None:
-    assert daemon.call("GET", "/health") == {"status": "UP", "version": "0.1.0"}
+    health = daemon.call("GET", "/health")
+    assert (health["status"], health["version"]) == ("UP", "0.1.0")
+    assert set(health["indicators"]) == {"datastore", "broker", "runtime"}
     metrics = daemon.call("GET", "/metrics")
     assert set(metrics) == {"jobs", "tasks", "nodes"}
     # The last task's message is acknowledged a moment after its job has ended.

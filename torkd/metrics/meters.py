@@ -17,6 +17,7 @@ from tork.task import TaskState
 from torkd.checks import Checks
 from torkd.coordinator.observing import Tally
 from torkd.datastore.protocol import EngineFigures
+from torkd.datastore.webhook_protocol import WebhookFigures
 from torkd.metrics.counted import Counted
 from torkd.metrics.sharing import VARIABLE
 from torkd.metrics.standing import Standing
@@ -25,14 +26,21 @@ from torkd.metrics.standing import Standing
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
-_ENDS = tuple(state for state in TaskState if not state.is_active)
+_ENDS = (TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED)
+# of tasks that ran
 
 
 class Meters:
     """Implements what the coordinator tells and what the API asks: `Observer` and `Figures`."""
 
     def __init__(
-        self, version: str, checks: Checks, *, figures: Callable[[], EngineFigures], queues: Callable[[], list[Queue]]
+        self,
+        version: str,
+        checks: Checks,
+        *,
+        figures: Callable[[], EngineFigures],
+        webhooks: Callable[[], WebhookFigures],
+        queues: Callable[[], list[Queue]],
     ) -> None:
         """Of several processes the figures are found in the files they share; of one, in its memory, with its own use of the machine."""
         self._registry = CollectorRegistry()
@@ -45,7 +53,7 @@ class Meters:
             ProcessCollector(registry=self._registry)
         self._run_seconds = {state: self._counted.run_seconds.labels(state.value) for state in _ENDS}
         """At hand: they are counted once a task."""
-        self._registry.register(Standing(version, checks, figures, queues))
+        self._registry.register(Standing(version, checks, figures=figures, webhooks=webhooks, queues=queues))
 
     def batch_handled(self, tally: Tally, seconds: float) -> None:
         """A batch was committed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -19,6 +19,7 @@ from tork.task import TaskState
 from torkd.broker.queues import DEAD
 from torkd.checks import Checks
 from torkd.datastore.protocol import EngineFigures
+from torkd.datastore.webhook_protocol import WebhookFigures
 from torkd.recent import Recent
 
 T = TypeVar("T")
@@ -31,11 +32,18 @@ class Standing(Collector):
     """Collects it anew for each scrape, but for what was asked less than a second ago."""
 
     def __init__(
-        self, version: str, checks: Checks, figures: Callable[[], EngineFigures], queues: Callable[[], list[Queue]]
+        self,
+        version: str,
+        checks: Checks,
+        *,
+        figures: Callable[[], EngineFigures],
+        webhooks: Callable[[], WebhookFigures],
+        queues: Callable[[], list[Queue]],
     ) -> None:
         self._version = version
         self._checks = checks
         self._figures = Recent(figures)
+        self._webhooks = Recent(webhooks)
         self._queues = Recent(queues)
 
     def describe(self) -> Iterable[Metric]:
@@ -46,12 +54,15 @@ class Standing(Collector):
         """Everything that can be had now."""
         self._checks.begin()
         self._figures.begin()
+        self._webhooks.begin()
         self._queues.begin()
         yield _family("build_info", "The version of this torkd, as a label.", ("version",), {(self._version,): 1})
         up: dict[tuple[str, ...], float] = {(name,): float(not error) for name, error in self._checks.look().items()}
         yield _family("up", "Whether what this process stands on works, by part: 1 or 0.", ("indicator",), up)
         if (figures := _answer(self._figures)) is not None:
             yield from _of_engine(figures)
+        if (webhooks := _answer(self._webhooks)) is not None:
+            yield from _of_webhooks(webhooks)
         if (queues := _answer(self._queues)) is not None:
             yield from _of_broker(queues)
 
@@ -97,6 +108,21 @@ def _of_engine(figures: EngineFigures) -> Iterator[Metric]:
         {(kind,): figures.cpu_percent.get(kind, 0.0) / 100 for kind in _KINDS},
     )
     yield _family("worker_tasks", "Tasks that the workers say they run.", (), {(): figures.worker_tasks})
+
+
+def _of_webhooks(figures: WebhookFigures) -> Iterator[Metric]:
+    for name, meaning, count in (
+        ("delivered", "Webhook requests that their receivers took, as the database counts them.", figures.delivered),
+        ("given_up", "Webhook requests that were given up, as the database counts them.", figures.given_up),
+    ):
+        yield CounterMetricFamily(f"tork_webhooks_{name}", meaning, value=count)
+    yield _family("webhooks_waiting", "Webhook requests that are still to be delivered.", (), {(): figures.waiting})
+    yield _family(
+        "webhook_addresses_failing",
+        "Addresses of jobs whose next request has failed at least once.",
+        (),
+        {(): figures.failing},
+    )
 
 
 def _of_broker(queues: list[Queue]) -> Iterator[Metric]:

@@ -21,6 +21,7 @@ from tork.task import TaskState
 from torkd.broker.memory import MemoryBroker
 from torkd.checks import Checks
 from torkd.coordinator.observing import Tally
+from torkd.datastore.webhook_protocol import WebhookFigures
 from torkd.metrics.meters import Meters
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ class Counting:
         ]
         self.broker_failure: Exception | None = None
         self.meters = Meters(
-            "0.1", Checks({"datastore": self.reading.metrics}), figures=self.reading.figures, queues=self.list_queues
+            "0.1",
+            Checks({"datastore": self.reading.metrics}),
+            figures=self.reading.figures,
+            webhooks=lambda: WebhookFigures(delivered=8, given_up=1, waiting=3, failing=2),
+            queues=self.list_queues,
         )
 
     def list_queues(self) -> list[Queue]:
@@ -133,6 +138,10 @@ def test_what_was_counted_is_told(counting: Counting) -> None:
 def test_what_is_looked_up_is_told(counting: Counting) -> None:
     values = counting.values()
     expected = {
+        ("tork_webhooks_delivered_total",): 8,
+        ("tork_webhooks_given_up_total",): 1,
+        ("tork_webhooks_waiting",): 3,
+        ("tork_webhook_addresses_failing",): 2,
         ("tork_jobs", "RUNNING"): 1,
         ("tork_jobs", "PENDING"): 0,
         ("tork_tasks", "SCHEDULED"): 3,
