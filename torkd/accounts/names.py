@@ -8,6 +8,7 @@ from tork.errors import StateConflict
 
 LONGEST_NAME = 100
 _SLUG = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _RESERVED = frozenset({"me"})
 
 
@@ -19,6 +20,10 @@ def check_username(username: str) -> None:
         raise StateConflict("the username has ':', '/' or signs that can't be printed (right would be such as ada)")
     if username in _RESERVED:
         raise StateConflict(f"'{username}' can't be a username: in paths it is whoever asks")
+    if _ID.fullmatch(username):
+        raise StateConflict(
+            f"'{username}' can't be a username: it could be the id of an account (right would be such as ada)"
+        )
 
 
 def check_slug(slug: str, noun: str) -> None:

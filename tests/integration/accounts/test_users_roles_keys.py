@@ -46,6 +46,7 @@ def test_a_user_is_made_shown_changed_and_deleted(world: World) -> None:
         ({"username": "u", "password": "é" * 37}, "invalid password"),
         ({"username": "a:b", "password": "p"}, "the username has ':', '/' or signs"),
         ({"username": "me", "password": "p"}, "'me' can't be a username"),
+        ({"username": "0" * 32, "password": "p"}, "'00000000000000000000000000000000' can't be a username"),
         ({"username": "u" * 101, "password": "p"}, "the username is too long"),
         ({"username": "u", "password": "p", "roles": ["nope"]}, "there is no role 'nope'"),
         ({"username": 7, "password": "p"}, "the body is wrong: Expected `str | null`, got `int`"),
