@@ -36,6 +36,7 @@ class KilledDaemon:
         assert self.process.stdout is not None
         path, pid = self.process.stdout.readline().split()
         self.directory, self.task = Path(path), psutil.Process(int(pid))
+        wait_until(lambda: "WORKDIR" in self.task.environ())  # on its way to another program it has none for a moment
 
     def kill(self) -> None:
         """kill -9."""

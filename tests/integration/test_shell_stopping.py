@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
+from tests.support.guards import kill_with_its_guard
 from tests.support.runs import RecordedRun
 from tests.support.waiting import wait_until
 from tork.errors import RuntimeFailure
@@ -35,11 +34,6 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state not in {"Z", "X"}
-
-
-def guards_of(pid: int) -> list[psutil.Process]:
-    """The processes that end the scripts of this one once it is killed."""
-    return [child for child in psutil.Process(pid).children() if "torkd.runtime.guard" in child.cmdline()]
 
 
 def pids_in(text: str) -> list[int]:
@@ -263,9 +257,7 @@ def test_what_a_killed_daemon_left_is_ended_before_the_next_one_starts(tmp_path:
         )
         living.close()
     finally:
-        (guard,) = guards_of(daemon.pid)
-        guard.kill()  # it would have ended them by itself a moment later
-        daemon.send_signal(signal.SIGKILL)
+        kill_with_its_guard(daemon.pid)
         daemon.wait()
     assert any(is_alive(pid) for pid in pids_in(pids.read_text()))
     runtime = ShellRuntime(ShellOptions(node_id="n1", temp_dir=tmp_path))
