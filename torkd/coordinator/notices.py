@@ -1,14 +1,12 @@
 """Tells what operators registered of committed changes and recorded heartbeats, from a thread of its own.
 
-Best effort, on purpose: whoever committed never waits. When the queue is full, what comes is dropped; how much, the log says.
+Whoever committed never waits for it.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
@@ -17,16 +15,13 @@ from tork.errors import Unavailable
 from tork.job import JobState, JobSummary
 from tork.node import Node
 from tork.task import TaskSummary
+from torkd.coordinator.afterwards import MOST_WAITING, Afterwards
 from torkd.coordinator.handle import Handled
 from torkd.datastore.protocol import Datastore
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.middleware import Told
 
 log = logging.getLogger(__name__)
-
-MOST_WAITING = 10_000
-AT_ONCE = 200
-DROPS_TOLD_SECONDS = 60.0
 
 Notice = JobRow | TaskRow | Node | str
 """A text is the id of a job that was cancelled along with others, whose row nobody had in hand."""
@@ -45,28 +40,21 @@ class Notices:
     ) -> None:
         self._datastore = datastore
         self._told = told
-        self._most_waiting = most_waiting
-        self._clock = clock
-        self._work = threading.Condition()
-        self._waiting: deque[Notice] = deque()
-        self._dropped = 0
-        self._drops_told_at: float | None = None
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._afterwards: Afterwards[Notice] = Afterwards(
+            "notices",
+            self._tell,
+            dropped="middleware is too slow: it was not told of %s changes",
+            most_waiting=most_waiting,
+            clock=clock,
+        )
 
     def start(self) -> None:
         """Begin, once."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="notices", daemon=True)
-            self._thread.start()
+        self._afterwards.start()
 
     def close(self, seconds: float) -> None:
         """Tell of what waits, for so long, and end."""
-        with self._work:
-            self._closing = True
-            self._work.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=seconds)
+        self._afterwards.close(seconds)
 
     def committed(self, handled: Handled) -> None:
         """A batch was committed."""
@@ -76,34 +64,12 @@ class Notices:
             notices += [job_id for job_id in handled.versions if job_id not in view.jobs]
         if self._told.task:
             notices += [view.tasks[task_id] for task_id in _changed(view.new_tasks, view.task_moves)]
-        self._add(notices)
+        self._afterwards.add(notices)
 
     def seen(self, nodes: Iterable[Node]) -> None:
         """Heartbeats of these nodes were recorded."""
         if self._told.node:
-            self._add(list(nodes))
-
-    def _add(self, notices: Sequence[Notice]) -> None:
-        if not notices:
-            return
-        with self._work:
-            room = self._most_waiting - len(self._waiting)
-            self._waiting.extend(notices[:room] if room < len(notices) else notices)
-            self._dropped += max(len(notices) - room, 0)
-            self._work.notify()
-
-    def _serve(self) -> None:
-        while True:
-            with self._work:
-                self._work.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
-                    return
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
-            try:
-                self._tell(taken)
-            except Exception:
-                log.exception("middleware could not be told of %s changes", len(taken))
-            self._tell_of_drops()
+            self._afterwards.add(list(nodes))
 
     def _tell(self, notices: Sequence[Notice]) -> None:
         summaries = self._summaries({n if isinstance(n, str) else n.id for n in notices if isinstance(n, JobRow | str)})
@@ -128,16 +94,6 @@ class Notices:
         except Unavailable as error:
             log.warning("%s; middleware is not told of the changes of %s jobs", error, len(job_ids))
             return {}
-
-    def _tell_of_drops(self) -> None:
-        now = self._clock()
-        with self._work:
-            recently = self._drops_told_at is not None and now - self._drops_told_at < DROPS_TOLD_SECONDS
-            if not self._dropped or recently:
-                return
-            dropped, self._dropped = self._dropped, 0
-            self._drops_told_at = now
-        log.warning("middleware is too slow: it was not told of %s changes", dropped)
 
 
 def _changed(

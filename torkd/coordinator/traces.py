@@ -1,20 +1,19 @@
 """Makes spans of jobs and tasks that have ended, in a thread of its own, from what is stored of them.
 
-Best effort, on purpose: whoever committed never waits. Secrets are read before everything else: a job that is still there after
+Whoever committed never waits for it. Secrets are read before everything else: a job that is still there after
 that had them all.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import assert_never
 
 from tork.errors import Unavailable
 from tork.task import TaskState
+from torkd.coordinator.afterwards import MOST_WAITING, Afterwards
 from torkd.coordinator.handle import Handled
 from torkd.datastore.protocol import Beginning, Datastore
 from torkd.engine.rows import JobRow, TaskRow
@@ -23,9 +22,6 @@ from torkd.tracing.protocol import Tracing
 from torkd.tracing.span import Span, place_of
 
 log = logging.getLogger(__name__)
-
-MOST_WAITING = 10_000
-AT_ONCE = 200
 
 Ended = JobRow | TaskRow
 _ENDS_OF_RUNS = frozenset(state for state in TaskState if not state.is_active) - {TaskState.SKIPPED}
@@ -40,26 +36,20 @@ class Traces:
         self._datastore = datastore
         self._tracing = tracing
         self._redactor = redactor
-        self._most_waiting = most_waiting
-        self._work = threading.Condition()
-        self._waiting: deque[Ended] = deque()
-        self._dropped = 0
-        self._closing = False
-        self._thread: threading.Thread | None = None
+        self._afterwards: Afterwards[Ended] = Afterwards(
+            "traces",
+            self._trace,
+            dropped="more jobs and tasks end than can be traced: %s have no span",
+            most_waiting=most_waiting,
+        )
 
     def start(self) -> None:
         """Begin, once."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="traces", daemon=True)
-            self._thread.start()
+        self._afterwards.start()
 
     def close(self, seconds: float) -> None:
         """Tell of what waits, for so long, and end."""
-        with self._work:
-            self._closing = True
-            self._work.notify()
-        if self._thread is not None:
-            self._thread.join(timeout=seconds)
+        self._afterwards.close(seconds)
 
     def committed(self, handled: Handled) -> None:
         """A batch was committed."""
@@ -68,30 +58,13 @@ class Traces:
             job for before, job in view.job_moves if before.state.is_active and not job.state.is_active
         ]
         ended += [task for before, task in view.task_moves if before.state.is_active and task.state in _ENDS_OF_RUNS]
-        if not ended:
-            return
-        with self._work:
-            room = self._most_waiting - len(self._waiting)
-            self._waiting.extend(ended[:room])
-            self._dropped += max(len(ended) - room, 0)
-            self._work.notify()
+        self._afterwards.add(ended)
 
-    def _serve(self) -> None:
-        while True:
-            with self._work:
-                self._work.wait_for(lambda: self._waiting or self._closing)
-                if not self._waiting:
-                    return
-                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), AT_ONCE))]
-                dropped, self._dropped = self._dropped, 0
-            if dropped:
-                log.warning("more jobs and tasks end than can be traced: %s have no span", dropped)
-            try:
-                self._tell(taken)
-            except Unavailable as error:
-                log.warning("%s; some jobs and tasks have no span", error)
-            except Exception:
-                log.exception("some jobs and tasks have no span")
+    def _trace(self, ended: Sequence[Ended]) -> None:
+        try:
+            self._tell(ended)
+        except Unavailable as error:
+            log.warning("%s; some jobs and tasks have no span", error)
 
     def _tell(self, ended: Sequence[Ended]) -> None:
         ended = [row for row in ended if self._tracing.samples(place_of(row.root_id, row.id).trace_id)]

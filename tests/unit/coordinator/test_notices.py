@@ -162,7 +162,7 @@ def test_a_full_queue_drops_what_comes_and_says_how_much(start: Start, caplog: p
     view = View(jobs={}, tasks={"t": a_task_row()})
     view.apply([UpdateTask(a_task_row(TaskState.COMPLETED))], START)
     telling.notices.committed(committed(view))
-    wait_until(lambda: not telling.notices._waiting)
+    wait_until(lambda: not telling.notices._afterwards._waiting)
     for _ in range(5):
         telling.notices.committed(committed(view))
     telling.sees.may_go.set()
