@@ -58,7 +58,13 @@ PODMAN = Differences(
     busy_network=("is being used", "network already exists"),
     no_init="container-init",
     missing_bind="no such file or directory",
-    # Storage that another call has just unmounted; interfaces, and chains of the firewall, of others that come and go.
-    stumbles=("mounting storage for container", "no such network interface", "No chain/target/match by that name"),
+    # Storage that another call has just unmounted; interfaces, and chains of the firewall, of others that come and go; a
+    # process that ends while it is looked at.
+    stumbles=(
+        "mounting storage for container",
+        "no such network interface",
+        "No chain/target/match by that name",
+        "/cgroup: no such process",
+    ),
     gives_gpus=False,
 )

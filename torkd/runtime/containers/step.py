@@ -283,4 +283,5 @@ class StepContainer:
             sink,
             patience_seconds=self._equipment.options.patience_seconds,
             may_miss_the_end=self._equipment.differences.may_miss_the_end,
+            has_stumbled=self._equipment.differences.has_stumbled,
         )

@@ -29,6 +29,8 @@ from torkd.runtime.protocol import LogSink
 _LOOK_SECONDS = 0.25
 _BRIEF_SECONDS = 0.25
 """How long the log of a container may be waited for that is perhaps done by then."""
+_STUMBLES = 3
+"""How often an engine is asked again that got into its own way."""
 _KILLED = 137
 _LONG_LOG = 512 * 1024 * 1024
 """From so many bytes on a log is not read twice for a few words at its end that may be missing."""
@@ -57,8 +59,11 @@ class Watch:
         *,
         patience_seconds: float,
         may_miss_the_end: bool = False,
+        has_stumbled: Callable[[EngineError], bool] = lambda _: False,
     ) -> None:
         self._engine, self._container = engine, container
+        self._has_stumbled = has_stumbled
+        """Whether the same may work a moment later."""
         self._may_miss_the_end = may_miss_the_end
         """Whether the engine may end a followed log before the container's last words."""
         self._sinks = {stream: sink(stream) for stream in ("stdout", "stderr")}
@@ -140,6 +145,7 @@ class Watch:
             callback()
 
     def _see_to_the_end(self) -> None:
+        stumbles_left = _STUMBLES
         while not self._is_abandoned():
             try:
                 code = self._end_soon()
@@ -161,6 +167,11 @@ class Watch:
             except EngineUnavailable as error:
                 self._was_interrupted = True
                 self._await_engine(error)
+            except EngineError as error:
+                if not stumbles_left or not self._has_stumbled(error):
+                    raise
+                stumbles_left -= 1
+                time.sleep(_LOOK_SECONDS)
 
     def _is_abandoned(self) -> bool:
         return self._abandoned

@@ -12,12 +12,14 @@ from tests.support.fake_containers import Behaviour
 from tests.support.runs import RecordedLog
 from tests.support.waiting import wait_until
 from torkd.runtime.containers import watch as watch_module
+from torkd.runtime.containers.differences import PODMAN
 from torkd.runtime.containers.engine import EngineError, EngineUnavailable, LogStream, ResourceBusy, ResourceMissing
 from torkd.runtime.containers.watch import Ending, Watch
 from torkd.runtime.process import TAIL_SIZE
 
 CONFIG = {"Image": "bb", "Labels": {}}
 BLOCK = b"0123456789abcde\n" * 64
+STUMBLE = EngineError("read /proc/12040/cgroup: no such process")
 GONE = pytest.mark.parametrize(
     "gone",
     [
@@ -71,6 +73,7 @@ def watched(
         lambda name: log.sink().stream(name),
         patience_seconds=patience_seconds,
         may_miss_the_end=may_miss_the_end,
+        has_stumbled=PODMAN.has_stumbled,
     )
 
 
@@ -276,6 +279,20 @@ class TestEnd:
         begun(engine, Behaviour())
         engine.fail(method, error=EngineError("no logs here"))
         assert str(error_of(watched(engine, KeptLog()))) == "no logs here"
+
+    @pytest.mark.parametrize("method", ["follow_log", "wait_container"])
+    def test_an_engine_that_stumbles_is_asked_again(self, engine: ServedEngine, method: str) -> None:
+        begun(engine, Behaviour(output=[("stdout", b"once\n")]))
+        engine.fail(method, error=STUMBLE)
+        log = KeptLog()
+        assert end_of(watched(engine, log)) == Ending(code=0)
+        assert log.text("stdout") == "once\n"
+
+    def test_an_engine_that_goes_on_stumbling_is_the_error(self, engine: ServedEngine) -> None:
+        begun(engine, Behaviour())
+        for nth in range(1, 5):
+            engine.fail("wait_container", nth=nth, error=STUMBLE)
+        assert error_of(watched(engine, KeptLog())) is STUMBLE
 
     def test_whoever_waits_is_called_once_also_when_it_is_over_already(self, engine: ServedEngine) -> None:
         begun(engine, Behaviour(stays=True))
