@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench million chaos soak day fuzz servers clean
+.PHONY: help hello serve test lint check bench million chaos soak day load fuzz servers clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -35,6 +35,9 @@ million: $(BIN)/.dev  ## a database with a million jobs and five million tasks, 
 
 chaos: $(BIN)/.dev servers  ## 300 faults under load, for up to an hour, and whether anything was lost
 	$(BIN)/python -m tests.chaos --faults 300
+
+load: $(BIN)/.dev  ## how others are answered while thousands of clients follow, dawdle or ask
+	$(BIN)/python -m tests.load
 
 soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a message be held
 	$(BIN)/python -m tests.soak
