@@ -112,6 +112,11 @@ def _time_text(moment: datetime) -> str:
     return f"{text.rstrip('0') if '.' in text else text}Z"
 
 
+def whole(value: float) -> float:
+    """An integer where it is one: only so is a zero left out of the JSON, and 50 not written as 50.0."""
+    return int(value) if value == int(value) else value
+
+
 def as_utc(moment: datetime) -> datetime:
     """The same moment, told in UTC."""
     return moment.astimezone(UTC)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import assert_never
 
 from tork.errors import DatastoreUnavailable, Unavailable
@@ -36,25 +36,19 @@ class Publisher:
         self,
         datastore: Datastore,
         broker: Broker,
-        on_committed: Callable[[Handled], None] | None = None,
-        on_announced: Callable[[], None] | None = None,
+        on_committed: Sequence[Callable[[Handled], None]] = (),
     ) -> None:
-        """`on_committed` is called with each batch first; it must be quick and not fail. So is `on_announced`, when webhooks have
-        something to deliver.
-        """
+        """Each of `on_committed` is called with each batch first; it must be quick and not fail."""
         self._datastore = datastore
         self._broker = broker
         self._on_committed = on_committed
-        self._on_announced = on_announced
         self._published: deque[Dispatch] = deque()
         self._lock = threading.Lock()
 
     def publish(self, handled: Handled) -> None:
         """Send everything. Never raises for a server that is away: hand-outs stay in the outbox, the rest is repeated."""
-        if self._on_committed is not None:
-            self._on_committed(handled)
-        if self._on_announced is not None and handled.view.announced:
-            self._on_announced()
+        for hear in self._on_committed:
+            hear(handled)
         try:
             self._hand_out(handled.view)
             for node_id, orders in _orders_by_node(handled.view.orders).items():

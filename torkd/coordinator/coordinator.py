@@ -83,12 +83,8 @@ class Coordinator:
         self._webhooks = (
             WebhookLoop(datastore, sender, node_id=options.node_id, clock=clock) if sender is not None else None
         )
-        self._publisher = Publisher(
-            datastore,
-            broker,
-            self._told_of_commits(),
-            self._webhooks.wake if self._webhooks else None,
-        )
+        listeners = (self._notices, self._traces, self._webhooks)
+        self._publisher = Publisher(datastore, broker, [each.committed for each in listeners if each is not None])
         self._submissions = Submissions(datastore, self._publish_commanded, clock=clock, new_id=new_id)
         self._ticks = TickLoop(
             datastore, new_id=new_id, publish=self._publish_commanded, cancel=self.cancel, tidy_soon=self._tidy_soon
@@ -193,17 +189,6 @@ class Coordinator:
             self._traces.close(NOTICE_SECONDS)
         self._threads, self._loops = [], []
         self._due = self._heartbeats = self._logs = None
-
-    def _told_of_commits(self) -> Callable[[Handled], None] | None:
-        notices, traces = self._notices, self._traces
-        if notices is None or traces is None:
-            return notices.committed if notices else traces.committed if traces else None
-
-        def tell_both(handled: Handled) -> None:
-            notices.committed(handled)
-            traces.committed(handled)
-
-        return tell_both
 
     def _drain(self) -> None:
         if self._logs is not None:

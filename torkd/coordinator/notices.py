@@ -19,6 +19,7 @@ from torkd.coordinator.afterwards import MOST_WAITING, Afterwards
 from torkd.coordinator.handle import Handled
 from torkd.datastore.protocol import Datastore
 from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.snapshots import job_as_of, task_as_of
 from torkd.middleware import Told
 
 log = logging.getLogger(__name__)
@@ -76,11 +77,11 @@ class Notices:
         for notice in notices:
             match notice:
                 case JobRow() if summary := summaries.get(notice.id):
-                    self._told.job.tell(as_committed(summary, notice))
+                    self._told.job.tell(job_as_of(summary, notice))
                 case str() if summary := summaries.get(notice):
                     self._told.job.tell(replace(summary, state=JobState.CANCELLED))
                 case TaskRow():
-                    self._told.task.tell(summary_of(notice))
+                    self._told.task.tell(task_as_of(_at_hand(notice), notice))
                 case Node():
                     self._told.node.tell(notice)
                 case _:
@@ -104,42 +105,6 @@ def _changed(
     return list(dict.fromkeys((*new, *moved)))
 
 
-def as_committed(summary: JobSummary, row: JobRow) -> JobSummary:
-    """The job with the state of one commit, though it may have gone on since it was read."""
-    return replace(
-        summary,
-        state=row.state,
-        position=row.position,
-        progress=row.progress,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        failed_at=row.failed_at,
-        error=summary.error if row.error is None else row.error,
-        result=summary.result if row.result is None else row.result,
-    )
-
-
-def summary_of(task: TaskRow) -> TaskSummary:
-    """What was at hand of a task when it was committed."""
-    spec = task.spec
-    return TaskSummary(
-        id=task.id,
-        job_id=task.job_id,
-        parent_id=task.parent_id or "",
-        position=task.position,
-        progress=task.progress,
-        name=task.name,
-        description=spec.description if spec else "",
-        tags=spec.tags if spec else [],
-        state=task.state,
-        created_at=task.created_at,
-        scheduled_at=task.scheduled_at,
-        started_at=task.started_at,
-        completed_at=task.completed_at,
-        failed_at=task.failed_at,
-        error=task.error or "",
-        result=task.result or "",
-        var=task.var,
-        node_id=task.node_id or "",
-        attempts=task.attempts,
-    )
+def _at_hand(task: TaskRow) -> TaskSummary:
+    """What the row does not tell, as far as its definition does."""
+    return TaskSummary(description=task.spec.description, tags=task.spec.tags) if task.spec else TaskSummary()

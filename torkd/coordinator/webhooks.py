@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tork.errors import TorkError, Unavailable
+from torkd.coordinator.handle import Handled
 from torkd.coordinator.webhook_verdict import OLDEST_SECONDS, Fate, Verdict, judge
 from torkd.datastore.webhook_protocol import ClaimedLane, DueDelivery, Settlement, Webhooks
 from torkd.hooks.webhook_request import HookRequest
@@ -79,6 +80,11 @@ class WebhookLoop:
         self._pool = ThreadPoolExecutor(self._most, thread_name_prefix="webhooks")
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
         self._thread.start()
+
+    def committed(self, handled: Handled) -> None:
+        """A batch was committed."""
+        if handled.view.announced:
+            self.wake()
 
     def wake(self) -> None:
         """Look at once: something was committed that webhooks are told. From any thread."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from tork.errors import ExpressionError
 from tork.expression import Summary, evaluate
@@ -23,7 +23,7 @@ from torkd.engine.changes import Announce
 from torkd.engine.hook_events import asks_for
 from torkd.engine.instance import text_of
 from torkd.engine.reads import NAMESPACES, Reads, reads_of_text
-from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.snapshots import job_as_of, task_as_of
 from torkd.engine.view import Context
 from torkd.hooks.redact import Redactor
 from torkd.hooks.webhook_request import HookRequest, target_of
@@ -210,47 +210,3 @@ def _condition_value(value: Any) -> Any:
     if hasattr(value, "__struct_fields__"):
         return Summary(_fields(value))
     return value
-
-
-def job_as_of(known: JobSummary, row: JobRow) -> JobSummary:
-    """The job as the row says it was; what the row does not tell is as known."""
-    return replace(
-        known,
-        state=row.state,
-        position=row.position,
-        progress=_number(row.progress),
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        failed_at=row.failed_at,
-        error=known.error if row.error is None else row.error,
-        result=known.result if row.result is None else row.result,
-    )
-
-
-def task_as_of(known: TaskSummary, row: TaskRow) -> TaskSummary:
-    """The task as the row says it was; what the row does not tell is as known."""
-    return replace(
-        known,
-        id=row.id,
-        job_id=row.job_id,
-        parent_id=row.parent_id or "",
-        position=row.position,
-        progress=_number(row.progress),
-        name=row.name,
-        state=row.state,
-        created_at=row.created_at or known.created_at,
-        scheduled_at=row.scheduled_at or known.scheduled_at,
-        started_at=row.started_at or known.started_at,
-        completed_at=row.completed_at or known.completed_at,
-        failed_at=row.failed_at or known.failed_at,
-        error=known.error if row.error is None else row.error,
-        result=known.result if row.result is None else row.result,
-        var=row.var,
-        node_id=row.node_id or "",
-        attempts=row.attempts,
-    )
-
-
-def _number(value: float) -> float:
-    """An integer where it is one: only so is a zero left out of the JSON."""
-    return int(value) if value == int(value) else value

@@ -8,8 +8,8 @@ from typing import Any
 from tork.account import User
 from tork.job import Defaults, Job, JobContext, JobState, JobSummary, ScheduleReference
 from tork.task import AutoDelete, Task, TaskDefinition, WebhookDefinition
-from tork.wire import StoredDecoder, as_utc
-from torkd.datastore.postgres.querying import Row, moment, number
+from tork.wire import StoredDecoder, as_utc, whole
+from torkd.datastore.postgres.querying import Row, moment
 
 _STEP = StoredDecoder(TaskDefinition)
 _DEFAULTS = StoredDecoder(Defaults)
@@ -57,7 +57,7 @@ def _of_both(row: Row) -> dict[str, Any]:
         "task_count": row["task_count"],
         "result": row["result"] or "",
         "error": row["error"] or "",
-        "progress": number(row["progress"]),
+        "progress": whole(row["progress"]),
         "schedule": _schedule(row),
     }
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tork.node import Metrics, Node, NodeFigures, NodeStatus, RunningCount
-from tork.wire import as_utc
-from torkd.datastore.postgres.querying import Querying, number
+from tork.wire import as_utc, whole
+from torkd.datastore.postgres.querying import Querying
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.protocol import EngineFigures
 
@@ -35,7 +35,7 @@ class NodeReading(Querying):
         return Metrics(
             jobs=RunningCount(running=row["jobs"]),
             tasks=RunningCount(running=row["tasks"]),
-            nodes=NodeFigures(online=row["online"], cpu_percent=number(row["cpu_percent"])),
+            nodes=NodeFigures(online=row["online"], cpu_percent=whole(row["cpu_percent"])),
         )
 
     def figures(self) -> EngineFigures:

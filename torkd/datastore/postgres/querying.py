@@ -39,8 +39,3 @@ def bindable(text: str) -> str:
 def moment(value: datetime | None) -> datetime | None:
     """A stored time, in UTC whatever the connection's time zone is."""
     return None if value is None else as_utc(value)
-
-
-def number(value: float) -> float:
-    """An integer where it is one: only so is a zero left out of the JSON, and 50 not written as 50.0."""
-    return int(value) if value == int(value) else value

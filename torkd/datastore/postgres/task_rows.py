@@ -8,8 +8,8 @@ import msgspec
 from msgspec.structs import replace
 
 from tork.task import Task, TaskState, TaskSummary
-from tork.wire import StoredDecoder
-from torkd.datastore.postgres.querying import Row, moment, number
+from tork.wire import StoredDecoder, whole
+from torkd.datastore.postgres.querying import Row, moment
 
 _SPEC = StoredDecoder(Task)
 
@@ -55,7 +55,7 @@ def _of_both(row: Row) -> dict[str, Any]:
         "job_id": row["job_id"],
         "parent_id": row["parent_id"] or "",
         "position": row["position"],
-        "progress": number(row["progress"]),
+        "progress": whole(row["progress"]),
         "name": row["name"],
         "state": TaskState(row["state"]),
         "created_at": moment(row["created_at"]),
