@@ -23,7 +23,7 @@ from torkd.database import database
 from torkd.datastore.account_protocol import Submitter
 from torkd.extensions import Extensions
 from torkd.job_waiting import JobWaiting
-from torkd.middleware import JobMiddleware
+from torkd.middleware import Chain, JobMiddleware
 from torkd.private_server import PrivateServer
 from torkd.settings import Loaded, load_settings, split_address
 from torkd.wiring import Engine as Parts
@@ -47,6 +47,7 @@ class Engine(Extensions):
         "_parts",
         "_plugins",
         "_state",
+        "_submitted",
         "_waiting",
         "endpoint",
     )
@@ -75,6 +76,7 @@ class Engine(Extensions):
         self._open = ExitStack()
         self._parts: Parts | None = None
         self._waiting: JobWaiting | None = None
+        self._submitted = Chain()
         self.endpoint: str | None = None
         """The URL of the API once it is served."""
 
@@ -133,9 +135,10 @@ class Engine(Extensions):
             self._state = "closed"
             assert self._parts is not None
             assert self._waiting is not None
-            self._waiting.close()
-            self._parts.drain()
-            self._open.close()
+            # Whatever cuts this short, a second Ctrl-C too, what was started is closed.
+            with self._open:
+                self._waiting.close()
+                self._parts.drain()
 
     def __enter__(self) -> Engine:
         return self.start()
@@ -148,7 +151,7 @@ class Engine(Extensions):
     def submit(self, job: JobDefinition | Mapping[str, Any] | str) -> JobSummary:
         """Accept a job: a value, a document, or the text of a job file. Raises `DefinitionError`, and `Refused` by middleware."""
         parts = self._running()
-        definition = admit(definition_of(job), ANYBODY, self.submitted())
+        definition = admit(definition_of(job), ANYBODY, self._submitted)
         submitter = Submitter(user_id=ANYBODY.user_id, viewers=viewers_of(parts.datastore, definition))
         accepted = parts.coordinator.submit(definition, key=None, submitter=submitter)
         return parts.datastore.get_summary(accepted.job_id)
@@ -190,6 +193,7 @@ class Engine(Extensions):
     def _start(self, loaded: Loaded) -> None:
         settings = loaded.settings
         check_supported(settings, self)
+        self._submitted = self.submitted()
         with ExitStack() as opened:
             dsn = opened.enter_context(database(loaded, standalone=True))
             parts = make_engine(

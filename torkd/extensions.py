@@ -148,7 +148,7 @@ class Extensions:
         for entry in entry_points(group=GROUP):
             try:
                 entry.load()(self)
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is this plugin's, and told with its name
                 raise StartError(f"the plugin '{entry.name}' ({entry.value}) failed to register: {error}") from error
 
     def read_settings(self) -> Loaded:
@@ -177,7 +177,7 @@ class Extensions:
                 continue
             try:
                 made[type_] = make(sections.get(f"mounter.{type_}", {}))
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is this mounter's, and told with its type
                 raise StartError(f"the mounter of type '{type_}' can't be made: {error}") from error
         return made
 
@@ -214,7 +214,7 @@ class Extensions:
         for middleware in reversed(self.wsgi_middleware):
             try:
                 app = middleware(app)
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is this middleware's, and told with its name
                 raise StartError(f"the web middleware {_name_of(middleware)} failed at the start: {error}") from error
         return app
 

@@ -1,26 +1,26 @@
 """A private engine within this process, for `torkctl run`: no daemon, nothing to set up, nothing left running.
 
-It has a database of its own, in the first `run-N` below the data directory that nobody uses, so that it disturbs neither a
-daemon nor another run.
+It has a database of its own, in the first `run-N` below the data directory that nobody uses, and its broker is in memory, whatever
+the settings of this machine's daemon name: so it disturbs neither that one, nor a cluster, nor another run.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from torkd.broker_wiring import IN_MEMORY
 from torkd.coordinator_wiring import without_sign_in
 from torkd.datastore.embedded import start_in_free_run_directory
 from torkd.datastore.postgres.migrations import migrate
 from torkd.extensions import Extensions
 from torkd.private_server import PrivateServer
-from torkd.settings import load_settings
+from torkd.settings import Settings
 from torkd.switching import switch_often
 from torkd.wiring import make_engine
 
@@ -41,7 +41,6 @@ def run_private(
     data_directory: Path | None = None,
     *,
     queues: frozenset[str] = frozenset(),
-    environ: Mapping[str, str] = os.environ,
 ) -> Iterator[PrivateEngine]:
     """An engine for the length of the block. At its end what still runs is stopped.
 
@@ -55,16 +54,11 @@ def run_private(
     extensions = Extensions()
     extensions.load_plugins()
     extensions.seal()
-    loaded = load_settings(environ, cwd=Path.cwd(), home=Path.home(), known_runtimes=tuple(extensions.runtimes))
+    loaded = extensions.read_settings()
     server = start_in_free_run_directory(data_directory or loaded.settings.data.dir)
     try:
         migrate(server.dsn)
-        worker = replace(
-            loaded.settings.worker, queues=dict.fromkeys({"default", *queues, *loaded.settings.worker.queues}, SLOTS)
-        )
-        settings = without_sign_in(
-            replace(loaded.settings, worker=worker, data=replace(loaded.settings.data, dir=server.base))
-        )
+        settings = _private(loaded.settings, server.base, queues)
         runtime_type = settings.runtime.type if loaded.is_explicit("runtime.type") else "auto"
         engine = make_engine(
             settings, dsn=server.dsn, runtime_type=runtime_type, port=0, extensions=extensions, is_private=True
@@ -81,3 +75,15 @@ def run_private(
             engine.close()
     finally:
         server.stop()
+
+
+def _private(settings: Settings, directory: Path, queues: frozenset[str]) -> Settings:
+    return without_sign_in(
+        replace(
+            settings,
+            broker=replace(settings.broker, type=IN_MEMORY),
+            datastore=replace(settings.datastore, type="postgres"),
+            worker=replace(settings.worker, queues=dict.fromkeys({"default", *queues, *settings.worker.queues}, SLOTS)),
+            data=replace(settings.data, dir=directory),
+        )
+    )

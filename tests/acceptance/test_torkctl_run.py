@@ -118,6 +118,13 @@ def test_logs_are_on_stdout_alone_and_the_tree_on_stderr(place: Place) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
+def test_the_cluster_that_the_settings_of_the_machine_name_is_left_alone(place: Place) -> None:
+    nobody_there = {"TORK_BROKER_TYPE": "rabbitmq", "TORK_BROKER_RABBITMQ_URL": "amqp://127.0.0.1:1"}
+    place.environment |= nobody_there | {"TORK_DATASTORE_POSTGRES_DSN": "host=127.0.0.1 port=1"}
+    done = place.run(str(HELLO))
+    assert (done.returncode, "RabbitMQ" in done.stderr) == (0, False), done.stderr
+
+
 def test_the_ended_job_is_one_document_when_asked(place: Place) -> None:
     done = place.run(str(HELLO), "-o", "json")
     assert json.loads(done.stdout)["result"] == "said hello 3 times"

@@ -30,7 +30,9 @@ from tork.errors import (
 from tork.job import JobDefinition, JobState, JobSummary
 from tork.task import TaskDefinition
 from torkd import Engine, extensions
+from torkd.datastore.embedded import attach
 from torkd.middleware import Caller, JobMiddleware
+from torkd.wiring import Engine as Parts
 
 HELLO = "name: hello\ntasks: [{name: t, run: 'echo -n hi > $TORK_OUTPUT'}]\noutput: '{{ tasks.v }}'\n".replace(
     "name: t,", "name: t, var: v,"
@@ -39,11 +41,13 @@ LONG = {"name": "long", "tasks": [{"name": "t", "run": "sleep 60"}]}
 
 
 class Tags(JobMiddleware):
-    """Refuses one name, and tags the others."""
+    """Refuses one name, fails at another, and tags the others."""
 
     def submitted(self, definition: JobDefinition, caller: Caller) -> JobDefinition:
         if definition.name == "no":
             raise Refused("not this one")
+        if definition.name == "broken":
+            raise ZeroDivisionError("a fault of its own")
         return replace(definition, tags=["seen"])
 
 
@@ -129,6 +133,12 @@ def test_middleware_refuses_here_too(running: Running) -> None:
         running.engine.submit({"name": "no", "tasks": [{"name": "t", "run": "true"}]})
 
 
+def test_middleware_that_fails_is_told_of_once_a_minute(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(3):
+        running.engine.submit({"name": "broken", "tasks": [{"name": "t", "run": "true"}]})
+    assert len([line for line in caplog.messages if "the middleware Tags failed in submitted" in line]) == 1
+
+
 def test_waiting_ends_in_time_and_cancelling_ends_waiting(running: Running) -> None:
     engine = running.engine
     job_id = engine.submit(LONG).id
@@ -203,6 +213,22 @@ def test_jobs_outlive_the_engine_and_who_waits_is_told(base: Path) -> None:
     with an_engine(place) as engine:
         assert engine.job(job_id).state.is_active
         engine.cancel(job_id)
+
+
+def test_what_was_started_is_closed_though_closing_is_cut_short(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = base / "short"
+    (place / "tmp").mkdir(mode=0o777, parents=True)
+    place.chmod(0o711)
+
+    def interrupted(parts: Parts) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Parts, "drain", interrupted)
+    engine = an_engine(place).start()
+    assert attach(place / "data") is not None
+    with pytest.raises(KeyboardInterrupt):
+        engine.close()
+    assert attach(place / "data") is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import IO
 
+from tests.support.interrupts import interruptible
 from tests.support.waiting import wait_until
 
 
@@ -18,15 +19,16 @@ class ClientProcess:
     """One command line under way. Its own session, so that Ctrl-C reaches it and nobody else."""
 
     def __init__(self, *arguments: str, environment: Mapping[str, str]) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "torkctl", *arguments],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with interruptible():
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "torkctl", *arguments],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self.out: list[str] = []

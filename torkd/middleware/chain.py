@@ -66,7 +66,7 @@ class Chain:
                 changed = call(value, *others)
                 if not isinstance(changed, type(value)):
                     raise TypeError(f"it returned {type(changed).__name__} (right would be {type(value).__name__})")
-            except Exception as error:
+            except Exception as error:  # it may be anybody's
                 if may_refuse and isinstance(error, Refused):
                     raise
                 self._complain(name, error)

@@ -74,12 +74,23 @@ def given_settings(settings: Mapping[str, Any]) -> GivenSettings:
     tables: dict[str, Any] = {}
     for key, value in settings.items():
         table = table_of_entry(key)
-        parents = [*table.split("."), key.removeprefix(f"{table}.")] if table else key.split(".")
-        inner = tables
-        for name in parents[:-1]:
-            inner = inner.setdefault(name, {})
-        inner[parents[-1]] = value
+        first, *others = [*table.split("."), key.removeprefix(f"{table}.")] if table else key.split(".")
+        for name in reversed(others):
+            value = {name: value}
+        _merge(tables, first, value)
     return GivenSettings(path=Path(), values=tables)
+
+
+def _merge(tables: dict[str, Any], name: str, value: Any) -> None:
+    """What is in both is as the value says; the value itself stays its owner's."""
+    if not isinstance(value, Mapping):
+        tables[name] = copy.deepcopy(value)
+        return
+    known = tables.get(name)
+    if not isinstance(known, dict):
+        known = tables[name] = {}
+    for inner, each in value.items():
+        _merge(known, inner, each)
 
 
 NUMBER_TABLES = tuple(key.name for key in KEYS.values() if isinstance(key.kind, Numbers))
@@ -100,7 +111,7 @@ def _add_table(collected: Collected, file: ConfigFile, table: Mapping[str, Any],
             else:
                 collected.problems.append(_not_a_value(file.origin(key), key))
         elif _is_custom(collected, key) and isinstance(value, dict):
-            collected.custom[key] = copy.deepcopy(value)
+            _merge(collected.custom, key, value)
             for path in map(".".join, _custom_paths({key: value})):
                 collected.custom_origins[path] = file.origin(path)
             _warn_of_misspelt_section(collected, file.origin(key), key)

@@ -60,7 +60,7 @@ class OtlpTracing:
     def add(self, span: Span) -> None:
         try:
             self._add(span)
-        except Exception:
+        except Exception:  # whatever the library raises, it costs a span and no work
             log.exception("a span could not be made")
 
     def _add(self, span: Span) -> None:

@@ -24,6 +24,7 @@ class Load(Protocol):
         *,
         known: Mapping[str, Collection[str]] = ...,
         is_root: bool = ...,
+        given: Mapping[str, Any] | None = ...,
     ) -> Loaded: ...
 
 
@@ -44,6 +45,7 @@ def load(places: Mapping[str, Path]) -> Load:
         *,
         known: Mapping[str, Collection[str]] = NOTHING,
         is_root: bool = False,
+        given: Mapping[str, Any] | None = None,
     ) -> Loaded:
         if toml:
             (places["cwd"] / "config.toml").write_text(toml, encoding="utf-8")
@@ -56,6 +58,7 @@ def load(places: Mapping[str, Path]) -> Load:
             known_brokers=known.get("brokers", ()),
             known_datastores=known.get("datastores", ()),
             known_runtimes=known.get("runtimes", ()),
+            given=given,
         )
 
     return load

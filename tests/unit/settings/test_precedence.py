@@ -21,6 +21,26 @@ def test_wrong_value_of_the_file_does_not_matter_once_a_variable_replaces_it(loa
     assert load('worker.drain = "soon"', {"TORK_WORKER_DRAIN": "1s"}).settings.worker.drain.total_seconds() == 1
 
 
+def test_what_a_program_gives_by_key_and_as_tables_comes_together(load: Load) -> None:
+    table = {"lease": "20s"}
+    given = {"worker.name": "given", "worker": table, "worker.heartbeat": "4s", "worker.queues": {"a": 1}}
+    worker = load(given={**given, "worker.queues.b.c": 2}).settings.worker
+
+    assert (worker.name, worker.lease.total_seconds(), worker.heartbeat.total_seconds()) == ("given", 20, 4)
+    assert worker.queues == {"a": 1, "b.c": 2}
+    assert table == {"lease": "20s"}
+
+
+def test_the_section_of_a_component_is_given_value_by_value(load: Load) -> None:
+    loaded = load(
+        '[broker.nats]\nurl = "file"\ntoken = "file"',
+        {"TORK_BROKER_NATS_USER": "variable"},
+        known={"brokers": ["nats"]},
+        given={"broker.nats.url": "given"},
+    )
+    assert loaded.settings.custom["broker.nats"] == {"url": "given", "token": "file", "user": "variable"}
+
+
 @pytest.mark.parametrize("toml", ["", 'worker.name = ""'])
 def test_empty_text_is_not_set(toml: str, load: Load) -> None:
     loaded = load(

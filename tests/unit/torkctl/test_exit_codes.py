@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_api import FakeApi
+from tests.support.interrupts import interruptible
 from tests.support.torkctl_runs import Torkctl, meanwhile
 from tests.support.waiting import wait_until
 from tork.errors import DefinitionError, NotFound, SettingsError, StateConflict, TorkError
@@ -322,10 +323,11 @@ def test_restart_and_wait_does_not_take_the_old_end_for_the_new_one(fake_api: Fa
 
 def _start(fake_api: FakeApi, *arguments: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "TORK_CLIENT_ENDPOINT": fake_api.url}
-    return subprocess.Popen(
-        [sys.executable, "-m", "torkctl", *arguments],
-        env=environ, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    with interruptible():
+        return subprocess.Popen(
+            [sys.executable, "-m", "torkctl", *arguments],
+            env=environ, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
