@@ -67,23 +67,36 @@ def _named(error: TorkError, options: argparse.Namespace) -> str:
 def _password(options: argparse.Namespace) -> str:
     source = options.password_file
     if source is None and sys.stdin.isatty():
-        password = getpass.getpass(f"password of {options.name}: ")
-        if getpass.getpass("once more: ") != password:
-            raise StartError("the two passwords differ: nothing was changed")
-    elif source in {None, "-"}:
-        password = sys.stdin.readline()
+        password = _typed(options.name)
     else:
-        try:
-            password = Path(source).read_text(encoding="utf-8").partition("\n")[0]
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise StartError(f"--password-file {source} can't be read: {reason}") from error
+        password = _first_line(source or "-")
     password = password.strip()
     if not password:
         raise StartError("there is no password (right would be --password-file FILE, or a line on stdin)")
     if len(password.encode()) > LONGEST_PASSWORD_BYTES:
         raise StartError(f"the password is too long (right would be at most {LONGEST_PASSWORD_BYTES} bytes)")
     return password
+
+
+def _typed(name: str) -> str:
+    try:
+        password = getpass.getpass(f"password of {name}: ")
+        again = getpass.getpass("once more: ")
+    except EOFError:
+        return ""
+    if again != password:
+        raise StartError("the two passwords differ: nothing was changed")
+    return password
+
+
+def _first_line(source: str) -> str:
+    try:
+        if source == "-":
+            return sys.stdin.buffer.readline().decode()
+        return Path(source).read_bytes().partition(b"\n")[0].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise StartError(f"--password-file {source} can't be read: {reason}") from error
 
 
 @contextmanager
@@ -123,9 +136,9 @@ def _user(options: argparse.Namespace, store: Accounts, password: str) -> None:
         case "delete":
             store.delete_user(options.name)
         case verb:
-            slug, account = store.get_role(options.role).slug, store.get_user(options.name)
+            slug = store.get_role(options.role).slug
             change = UserChange(granted=[slug]) if verb == "grant" else UserChange(revoked=[slug])
-            _tell(store.change_user(account.id, change))
+            _tell(store.change_user(options.name, change))
     store.write_down([Act(username=_ME, action=f"user.{options.verb}", target=options.name)])
 
 

@@ -62,9 +62,6 @@ class FakeAccounts:
     def write_down(self, acts: Sequence[Act]) -> None:
         self.acts += acts
 
-    def count_admins(self) -> int:
-        return sum(ADMIN in found.roles for found in self.known.values())
-
     def list_users(self, *, page: int, size: int) -> Page[Account]:
         return _page([])
 

@@ -1,7 +1,8 @@
 """From a user's password or a key to a caller.
 
 Checking a password is slow on purpose, so what was found right is remembered for a minute, by a digest that only this process
-can make. So long an account may be used after another process has changed it.
+can make. So long an account may be used after another process has changed it. Whoever has to wait is not told either that a guess
+is among what is remembered: else the owner's own requests were what makes guessing quick.
 """
 
 from __future__ import annotations
@@ -12,18 +13,19 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from tork.account import Role
 from torkd.accounts.caller import Caller
 from torkd.accounts.keys import digest_of, key_id_of
+from torkd.accounts.names import LONGEST_NAME
 from torkd.accounts.passwords import AT_ONCE, is_password
 from torkd.accounts.throttle import Throttle
 from torkd.datastore.account_protocol import Act, Credentials
 
 REMEMBERED_SECONDS = 60.0
 _MOST = 10_000
-_LONGEST_NAME = 100
 SIGN_IN_FAILED = "sign-in.failed"
 
 
@@ -73,11 +75,11 @@ class SignIn:
 
     def by_password(self, username: str, password: str, address: str) -> Caller | None:
         """The user with this password; None for anybody else. Raises `TooManyTries`."""
-        proof = self._proof("password", username, password)
+        account, generation = username[:LONGEST_NAME], self._generation
+        self._raise_if_blocked(account, address)
+        proof = self._proof("password", address, username, password)
         if (known := self._remembered(proof)) is not None:
             return known
-        account, generation = username[:_LONGEST_NAME], self._generation
-        self._raise_if_blocked(account, address)
         found = self._accounts.credentials(username=username)
         with self._turns:
             self._raise_if_blocked(account, address)
@@ -88,34 +90,36 @@ class SignIn:
         if found is None:
             self._write_down(account, address)
             return None
-        return self._succeeded(proof, found, address, generation)
+        self._throttle.succeeded(account, address)
+        return self._succeeded(proof, found, generation)
 
     def by_key(self, key: str, address: str) -> Caller | None:
-        """Whoever has this key; None for anybody else. Raises `TooManyTries`."""
-        digest = digest_of(key)
-        if self._configured and hmac.compare_digest(digest, self._configured):
-            return Caller(has_all_rights=True)
-        proof = self._proof("key", "", key)
+        """Whoever has this key; None for anybody else. Raises `TooManyTries`.
+
+        A named key is too long to be guessed, so a right one never waits. That of the configuration is what somebody chose.
+        """
+        digest, proof, generation = digest_of(key), self._proof("key", key), self._generation
         if (known := self._remembered(proof)) is not None:
             return known
-        generation = self._generation
-        self._raise_if_blocked("", address)
         key_id = key_id_of(key)
         found = self._accounts.credentials(user_id=key_id) if key_id else None
-        stored = found.key_digest if found else b""
-        if found is None or not stored or not hmac.compare_digest(digest, stored) or found.user.disabled:
-            self._throttle.failed("", address)
-            self._write_down("", address)
-            return None
-        self._accounts.note_key_use(found.user.id)
-        return self._succeeded(proof, found, address, generation)
+        if found is not None and not found.user.disabled and hmac.compare_digest(digest, found.key_digest):
+            self._accounts.note_key_use(found.user.id)
+            return self._succeeded(proof, found, generation)
+        self._raise_if_blocked("", address)
+        if hmac.compare_digest(digest, self._configured):
+            self._throttle.succeeded("", address)
+            return Caller(has_all_rights=True)
+        self._throttle.failed("", address)
+        self._write_down("", address)
+        return None
 
     def is_still(self, caller: Caller) -> bool:
         """Whether the account is as it was when the caller signed in: not disabled, with the same roles."""
         if caller.user is None:
             return True
         found = self._accounts.credentials(user_id=caller.user_id)
-        return found is not None and not found.user.disabled and found.roles == caller.roles
+        return found is not None and not found.user.disabled and _ids(found.roles) == _ids(caller.roles)
 
     def forget(self) -> None:
         """Accounts have changed: everybody is checked anew."""
@@ -145,12 +149,16 @@ class SignIn:
     def _write_down(self, account: str, address: str) -> None:
         self._accounts.write_down([Act(username=account, action=SIGN_IN_FAILED, address=address)])
 
-    def _succeeded(self, proof: bytes, found: Credentials, address: str, generation: int) -> Caller:
+    def _succeeded(self, proof: bytes, found: Credentials, generation: int) -> Caller:
         caller = Caller(user_id=found.user.id, username=found.user.username, roles=found.roles, user=found.user)
-        self._throttle.succeeded(found.user.username, address)
         with self._lock:
             if generation == self._generation:
                 self._known[proof] = (caller, self._clock() + REMEMBERED_SECONDS)
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
         return caller
+
+
+def _ids(roles: Sequence[Role]) -> list[str]:
+    """A role that is called something else is still the same."""
+    return [role.id for role in roles]

@@ -1,4 +1,4 @@
-"""Who asks. `torkd.api.middleware.sign_in` finds out; resources ask here and nowhere else."""
+"""Who asks. `torkd.api.middleware.authentication` finds out; resources ask here and nowhere else."""
 
 from __future__ import annotations
 

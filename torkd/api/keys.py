@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import falcon
 
 from tork.account import KEY_PREFIX, ApiKey
@@ -11,14 +9,12 @@ from tork.page import Page
 from tork.wire import Told
 from torkd.accounts.issuing import create_key
 from torkd.accounts.names import check_slug
+from torkd.api.accounts import PAGING, AccountsResource, answer_done, answer_page, told
 from torkd.api.documents import read_document
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
-from torkd.api.operations import Body, Done, operation, paging
-from torkd.api.paging import page_number, page_size
-from torkd.datastore.account_protocol import Accounts, UserChange
-
-_OK = {"status": "OK"}
+from torkd.api.operations import Body, Done, operation
+from torkd.datastore.account_protocol import UserChange
 
 
 class GivenKey(Told, frozen=True, kw_only=True):
@@ -29,21 +25,12 @@ class GivenKey(Told, frozen=True, kw_only=True):
     disabled: bool | None = None
 
 
-class KeysResource:
+class KeysResource(AccountsResource):
     """All keys, and each."""
 
-    def __init__(
-        self, accounts: Accounts, *, new_id: Callable[[], str], changed: Callable[[], None], body_limit: int
-    ) -> None:
-        self._accounts = accounts
-        self._new_id = new_id
-        self._changed = changed
-        self._body_limit = body_limit
-
-    @operation("All keys, by name", answer=Page[ApiKey], parameters=paging(default=10, most=100))
+    @operation("All keys, by name", answer=Page[ApiKey], parameters=PAGING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        page = self._accounts.list_keys(page=page_number(req), size=page_size(req, default=10, most=100))
-        answer(req, resp, plain(page))
+        answer_page(req, resp, self._accounts.list_keys)
 
     @operation("Make a key; only this answer has it", answer=ApiKey, body=Body(kind=GivenKey))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -66,21 +53,20 @@ class KeysResource:
         name = None if given.name is None else given.name.strip()
         if name is not None:
             check_slug(name, "a key's name")
-        changed = self._accounts.change_key(
-            key,
-            UserChange(
-                name=name,
-                username=None if name is None else KEY_PREFIX + name,
-                disabled=given.disabled,
-                roles=given.roles,
-            ),
+        change = UserChange(
+            name=name,
+            username=None if name is None else KEY_PREFIX + name,
+            disabled=given.disabled,
+            roles=given.roles,
         )
+        changed = self._accounts.change_key(key, change)
         self._changed()
         req.context.target = changed.name
+        req.context.detail = told(change)
         answer(req, resp, plain(changed))
 
     @operation("Delete a key: it is useless from then on", answer=Done)
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, key: str) -> None:
         req.context.target = self._accounts.delete_key(key).name
         self._changed()
-        answer(req, resp, dict(_OK))
+        answer_done(req, resp)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import falcon
 
 from tork.account import Role
 from tork.page import Page
 from tork.wire import Told
 from torkd.accounts.names import check_slug
+from torkd.api.accounts import PAGING, AccountsResource, answer_done, answer_page
 from torkd.api.documents import read_document
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
-from torkd.api.operations import Body, Done, operation, paging
-from torkd.api.paging import page_number, page_size
-from torkd.datastore.account_protocol import Accounts
-
-_OK = {"status": "OK"}
+from torkd.api.operations import Body, Done, operation
 
 
 class GivenRole(Told, frozen=True, kw_only=True):
@@ -27,21 +22,12 @@ class GivenRole(Told, frozen=True, kw_only=True):
     name: str = ""
 
 
-class RolesResource:
+class RolesResource(AccountsResource):
     """All roles, and each."""
 
-    def __init__(
-        self, accounts: Accounts, *, new_id: Callable[[], str], changed: Callable[[], None], body_limit: int
-    ) -> None:
-        self._accounts = accounts
-        self._new_id = new_id
-        self._changed = changed
-        self._body_limit = body_limit
-
-    @operation("All roles, by slug", answer=Page[Role], parameters=paging(default=10, most=100))
+    @operation("All roles, by slug", answer=Page[Role], parameters=PAGING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        page = self._accounts.list_roles(page=page_number(req), size=page_size(req, default=10, most=100))
-        answer(req, resp, plain(page))
+        answer_page(req, resp, self._accounts.list_roles)
 
     @operation("Make a role", answer=Role, body=Body(kind=GivenRole))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -73,4 +59,4 @@ class RolesResource:
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, role: str) -> None:
         req.context.target = self._accounts.delete_role(role).slug
         self._changed()
-        answer(req, resp, dict(_OK))
+        answer_done(req, resp)

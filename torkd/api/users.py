@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import falcon
 
 from tork.account import Account
@@ -12,15 +10,14 @@ from tork.page import Page
 from tork.wire import Told
 from torkd.accounts.names import check_username
 from torkd.accounts.passwords import LONGEST_PASSWORD_BYTES, hash_password, is_password
+from torkd.api.accounts import PAGING, AccountsResource, answer_done, answer_page, told
 from torkd.api.auth import caller_of
 from torkd.api.documents import read_document
 from torkd.api.errors import refusal
 from torkd.api.media import answer, plain
-from torkd.api.operations import Body, Done, operation, paging
-from torkd.api.paging import page_number, page_size
-from torkd.datastore.account_protocol import Accounts, NewUser, UserChange
+from torkd.api.operations import Body, Done, operation
+from torkd.datastore.account_protocol import NewUser, UserChange
 
-_OK = {"status": "OK"}
 _ME = "me"
 
 
@@ -41,21 +38,12 @@ class GivenPassword(Told, frozen=True, kw_only=True):
     current: str = ""
 
 
-class UsersResource:
-    """All users, and each. `changed` is called after every change: what was remembered of sign-ins holds no longer."""
+class UsersResource(AccountsResource):
+    """All users, and each."""
 
-    def __init__(
-        self, accounts: Accounts, *, new_id: Callable[[], str], changed: Callable[[], None], body_limit: int
-    ) -> None:
-        self._accounts = accounts
-        self._new_id = new_id
-        self._changed = changed
-        self._body_limit = body_limit
-
-    @operation("All users, by name", answer=Page[Account], parameters=paging(default=10, most=100))
+    @operation("All users, by name", answer=Page[Account], parameters=PAGING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        page = self._accounts.list_users(page=page_number(req), size=page_size(req, default=10, most=100))
-        answer(req, resp, plain(page))
+        answer_page(req, resp, self._accounts.list_users)
 
     @operation("Make an account", answer=Account, body=Body(kind=GivenUser))
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -105,14 +93,14 @@ class UsersResource:
             disabled=given.disabled,
             roles=given.roles,
         )
-        self._change(req, resp, user, change)
+        self._change(req, resp, self._find(req, user).id, change)
 
     @operation("Delete an account; its jobs stay", answer=Done)
     def on_delete_one(self, req: falcon.Request, resp: falcon.Response, user: str) -> None:
         gone = self._accounts.delete_user(self._find(req, user).id)
         self._changed()
         req.context.target = gone.username
-        answer(req, resp, dict(_OK))
+        answer_done(req, resp)
 
     @operation("Change a password", answer=Done, body=Body(kind=GivenPassword))
     def on_put_password(self, req: falcon.Request, resp: falcon.Response, user: str) -> None:
@@ -130,7 +118,7 @@ class UsersResource:
         self._accounts.change_user(account.id, UserChange(password_hash=hash_password(password)))
         self._changed()
         req.context.target = account.username
-        answer(req, resp, dict(_OK))
+        answer_done(req, resp)
 
     @operation("Give an account a role", answer=Account)
     def on_put_role(self, req: falcon.Request, resp: falcon.Response, user: str, role: str) -> None:
@@ -146,12 +134,12 @@ class UsersResource:
         req.context.detail = slug
         self._change(req, resp, account.id, UserChange(revoked=[slug]))
 
-    def _change(self, req: falcon.Request, resp: falcon.Response, user: str, change: UserChange) -> None:
-        changed = self._accounts.change_user(self._find(req, user).id, change)
+    def _change(self, req: falcon.Request, resp: falcon.Response, user_id: str, change: UserChange) -> None:
+        changed = self._accounts.change_user(user_id, change)
         self._changed()
         req.context.target = changed.username
         if not req.context.get("detail"):
-            req.context.detail = _told(change)
+            req.context.detail = told(change)
         answer(req, resp, plain(changed))
 
     def _find(self, req: falcon.Request, reference: str) -> Account:
@@ -177,14 +165,3 @@ class UsersResource:
 def _check_password(password: str) -> None:
     if len(password.encode("utf-8", "replace")) > LONGEST_PASSWORD_BYTES:
         raise refusal(400, "invalid password")
-
-
-def _told(change: UserChange) -> str:
-    """What changed, without passwords."""
-    parts = [
-        f"username: {change.username}" if change.username is not None else "",
-        f"disabled: {str(change.disabled).lower()}" if change.disabled is not None else "",
-        f"roles: {', '.join(sorted(change.roles))}" if change.roles is not None else "",
-        "password" if change.password_hash is not None else "",
-    ]
-    return "; ".join(part for part in parts if part)

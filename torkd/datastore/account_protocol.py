@@ -140,9 +140,6 @@ class Accounts(Protocol):
     def delete_user(self, reference: str) -> Account:
         """The account is gone, its name free; its jobs still tell who made them. Raises as `change_user` does."""
 
-    def count_admins(self) -> int:
-        """The users that can sign in as admin."""
-
     def list_roles(self, *, page: int, size: int) -> Page[Role]:
         """By slug."""
 

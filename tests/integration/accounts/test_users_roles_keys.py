@@ -144,7 +144,8 @@ def test_two_admins_can_not_take_each_others_role_at_the_same_time(world: World)
             thread.start()
         for thread in both:
             thread.join()
-        assert world.datastore.count_admins() == 1
+        accounts = [world.datastore.get_user(name) for name in ("admin", "second")]
+        assert sum("admin" in account.roles for account in accounts) == 1
         world.datastore.change_user("admin", UserChange(roles=["admin"]))
         world.datastore.delete_user("second")
 
@@ -281,6 +282,17 @@ def test_who_did_what_is_told_latest_first_and_can_be_searched(world: World) -> 
     assert failed["totalItems"] == 1
     page = world.ask("admin", "GET", "/audit?size=1&page=2").json
     assert (page["number"], page["size"]) == (2, 1)
+
+
+def test_what_changes_of_an_account_is_told_without_passwords(world: World) -> None:
+    world.add_user("tess")
+    world.add_key("told")
+    world.ask("admin", "PUT", "/users/tess", {"roles": ["crew", "admin"], "password": "battery-staple"})
+    world.ask("admin", "PUT", "/keys/told", {"roles": ["admin"], "disabled": True})
+    details = [
+        world.ask("admin", "GET", f"/audit?target={name}").json["items"][0]["detail"] for name in ("tess", "told")
+    ]
+    assert details == ["roles: admin, crew; password", "disabled: true; roles: admin"]
 
 
 def test_old_entries_go(world: World) -> None:

@@ -198,6 +198,52 @@ def test_whoever_was_signed_in_is_not_locked_out_by_others(door: SignIn, clock: 
     assert door.by_password("ada", "correct-horse", "10.0.0.1") is not None
 
 
+def fail(door: SignIn, address: str) -> None:
+    """So often that whoever is there has to wait."""
+    for number in range(FREE_TRIES):
+        assert door.by_key(f"guess {number}", address) is None
+
+
+def test_a_guess_that_has_to_wait_is_not_told_to_be_what_the_owner_has_just_used(door: SignIn) -> None:
+    assert door.by_password("ada", "correct-horse", "10.0.0.1") is not None
+    fail(door, "10.0.0.2")
+    with pytest.raises(TooManyTries):
+        door.by_password("ada", "correct-horse", "10.0.0.2")
+    assert door.by_password("ada", "correct-horse", "10.0.0.1") is not None
+
+
+def test_what_is_remembered_is_checked_anew_at_another_address(door: SignIn, accounts: FakeAccounts) -> None:
+    for address in ("10.0.0.1", "10.0.0.2"):
+        assert door.by_password("ada", "correct-horse", address) is not None
+    assert accounts.asked == 2
+    for number in range(FREE_TRIES):
+        door.by_password("ada", "wrong", f"10.0.1.{number}")
+    assert door.by_password("ada", "correct-horse", "10.0.0.2") is not None, "it has signed in there"
+
+
+def test_guessing_the_key_of_the_configuration_has_to_wait_but_not_where_it_was_used(door: SignIn) -> None:
+    assert door.by_key("hush", "10.0.0.1") is not None
+    fail(door, "10.0.0.2")
+    with pytest.raises(TooManyTries):
+        door.by_key("hush", "10.0.0.2")
+    assert door.by_key("hush", "10.0.0.1") is not None
+
+
+def test_a_named_key_never_waits_for_what_others_try_at_its_address(
+    door: SignIn, accounts: FakeAccounts, clock: Clock
+) -> None:
+    key_id = "a" * 32
+    key = make_key(key_id)
+    accounts.put(key_id, key_digest=digest_of(key))
+    fail(door, "10.0.0.1")
+    assert door.by_key(key, "10.0.0.1") is not None
+    clock.now += REMEMBERED_SECONDS
+    assert door.by_key("guess", "10.0.0.1") is None
+    assert door.by_key(key, "10.0.0.1") is not None
+    with pytest.raises(TooManyTries):
+        door.by_key(make_key(key_id), "10.0.0.1")
+
+
 def test_the_throttle_forgets(clock: Clock) -> None:
     throttle = Throttle(clock)
     for number in range(50_000):

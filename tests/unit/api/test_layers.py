@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import falcon.testing
 import pytest
+from msgspec.structs import replace
 
 from tests.support.account_fakes import ADMIN
 from tests.support.api_fakes import a_job, a_task
@@ -325,6 +326,14 @@ def test_a_caller_is_no_longer_who_they_were(passwords: Api, change: str) -> Non
             passwords.accounts.put("ada", "correct-horse")
     assert not sign_in.is_still(caller)
     assert sign_in.is_still(operator)
+
+
+def test_a_caller_whose_role_is_called_something_else_is_who_they_were(passwords: Api) -> None:
+    sign_in = SignIn(passwords.accounts)
+    caller = sign_in.by_password("ada", "correct-horse", "::1")
+    assert caller is not None
+    passwords.accounts.put("ada", "correct-horse", replace(ADMIN, name="Operators"))
+    assert sign_in.is_still(caller)
 
 
 def test_every_stream_of_somebody_who_signed_in_is_guarded(passwords: Api) -> None:

@@ -106,10 +106,6 @@ class PostgresAccounts(Querying):
                 cursor.execute(_SQL.set_roles, {"id": account["id"], "slugs": []})
         return rows.read_account(account)
 
-    def count_admins(self) -> int:
-        with self._cursor() as cursor:
-            return _count_admins(cursor)
-
     def list_roles(self, *, page: int, size: int) -> Page[Role]:
         return self._page("roles", rows.read_role, page=page, size=size)
 
