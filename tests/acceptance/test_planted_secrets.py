@@ -20,6 +20,8 @@ from tests.support.planted import NESTED, SECRETS, VALUES, a_planted_job, a_tell
 from tests.support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
+KEY = {"Idempotency-Key": "k1"}
+"""That of one of `job_ids`."""
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +35,24 @@ def daemon() -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def job_ids(daemon: Daemon) -> list[str]:
     """One that fails, one that completes, and all that came of them."""
-    mine = [daemon.submit(a_planted_job()), daemon.submit(a_telling_job(), {"Idempotency-Key": "k1"})]
+    before = newest_jobs(daemon)
+    mine = [daemon.submit(a_planted_job()), daemon.submit(a_telling_job(), KEY)]
     for job_id in mine:
         daemon.wait(job_id, within=60)
-    every = [job["id"] for job in daemon.call("GET", "/jobs?size=20")["items"]]
+    every = [job_id for job_id in newest_jobs(daemon) if job_id not in before]
     assert len(every) == 4, "an attached and a detached sub-job besides"
     for job_id in every:
         daemon.wait(job_id)
     return every
+
+
+def newest_jobs(daemon: Daemon) -> list[str]:
+    return [job["id"] for job in daemon.call("GET", "/jobs?size=20")["items"]]
+
+
+def guess_of(name: str) -> str:
+    """The secret as the value of a query."""
+    return urllib.parse.quote(VALUES[name][:200], safe="")
 
 
 def answer_of(daemon: Daemon, path: str) -> str:
@@ -79,7 +91,7 @@ def test_no_answer_has_a_secret(daemon: Daemon, job_ids: list[str]) -> None:
 
 
 def test_what_a_submission_answers_has_no_secret(daemon: Daemon, job_ids: list[str]) -> None:
-    again = daemon.call("POST", "/jobs", json.dumps(a_telling_job()).encode(), {**JSON, "Idempotency-Key": "k1"})
+    again = daemon.call("POST", "/jobs", json.dumps(a_telling_job()).encode(), JSON | KEY)
     assert again["id"] in job_ids
     waited = daemon.call("POST", "/jobs", json.dumps({**a_telling_job(), "wait": {"timeout": "30s"}}).encode(), JSON)
     assert waited["state"] == "COMPLETED"
@@ -92,6 +104,7 @@ def test_no_answer_about_a_scheduled_job_has_a_secret(daemon: Daemon) -> None:
     place = f"/scheduled-jobs/{told['added']['id']}"
     told |= {path: daemon.call("GET", path) for path in ("/scheduled-jobs", place, f"{place}/next")}
     told["run"] = daemon.call("PUT", f"{place}/run")
+    daemon.wait(told["run"]["id"], within=60)
     assert leaking_texts({what: json.dumps(answer) for what, answer in told.items()}) == {}
     assert "[REDACTED]" in json.dumps(told[place])
     assert daemon.call("DELETE", place) == {"status": "OK"}
@@ -106,7 +119,10 @@ def test_a_refusal_does_not_repeat_a_secret(daemon: Daemon, name: str) -> None:
     ]  # fmt: skip
     refused = {"secrets": {name: value}, "name": value, "tasks": [{"name": "t", "run": "x", **keys} for keys in wrong]}
     assert leaking_texts({"refused": refusal(daemon, refused)}) == {}
-    assert leaking_texts({"conflict": refusal(daemon, a_planted_job(), {"Idempotency-Key": "k1"})}) == {}
+
+
+def test_the_refusal_of_a_key_of_another_job_does_not_repeat_a_secret(daemon: Daemon, job_ids: list[str]) -> None:
+    assert leaking_texts({"conflict": refusal(daemon, a_planted_job(), KEY)}) == {}
 
 
 def refusal(daemon: Daemon, job: dict[str, Any], headers: dict[str, str] | None = None) -> str:
@@ -118,7 +134,7 @@ def refusal(daemon: Daemon, job: dict[str, Any], headers: dict[str, str] | None 
 
 @pytest.mark.parametrize("name", VALUES)
 def test_no_search_confirms_a_guess(daemon: Daemon, job_ids: list[str], name: str) -> None:
-    guess = urllib.parse.quote(VALUES[name][:200], safe="")
+    guess = guess_of(name)
     for path in (f"/jobs?q={guess}", f"/jobs?tag={guess}", f"/jobs?q=tag:{guess}"):
         assert daemon.call("GET", path)["totalItems"] == 0, path
     for job_id in job_ids:
@@ -181,7 +197,13 @@ def test_a_secret_that_is_printed_letter_by_letter_is_never_seen_in_part(daemon:
 
 
 def test_the_logs_of_the_daemon_and_its_database_have_no_secret(daemon: Daemon, job_ids: list[str]) -> None:
-    wait_until(lambda: f"/jobs/{job_ids[0]}/log" in daemon.log.read_text())
+    for name in VALUES:
+        daemon.call("GET", f"/jobs/{job_ids[0]}/log?q={guess_of(name)}")
+        refusal(
+            daemon, {"secrets": {name: VALUES[name]}, "tasks": [{"name": "t", "run": "x", "timeout": VALUES[name]}]}
+        )
+    answer_of(daemon, "/jobs?size=7")
+    wait_until(lambda: "/jobs?size=7" in daemon.log.read_text())
     logs = [daemon.log, *daemon.base.glob("data/postgres/*.log*")]
     assert leaking_texts({str(log): log.read_text(errors="replace") for log in logs}) == {}
 

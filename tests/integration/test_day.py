@@ -47,4 +47,5 @@ def _some_hours(day: Day, dsn: str) -> dict[str, TableSize]:
     sizes = day.sizes()
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM")
-    return {name: TableSize(name, size.bytes, day.sizes()[name].live, size.dead) for name, size in sizes.items()}
+    vacuumed = day.sizes()
+    return {name: TableSize(name, size.bytes, vacuumed[name].live, size.dead) for name, size in sizes.items()}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 
 import psycopg
 import pytest
 
-from tests.integration.test_sealed_database import a_secret_job, everything
 from tests.support.builders import START, a_job, a_task, an_each
-from tests.support.databases import Databases, open_datastore
+from tests.support.databases import open_datastore
 from tests.support.datastore_play import DatastorePlay
-from tests.support.postgres import PostgresServer
+from tests.support.sealed_play import SECRET, a_secret_job, everything, playing
 from tork.errors import DatastoreUnavailable, StartError
 from tork.job import Schedule
 from tork.task import WebhookDefinition
@@ -26,32 +23,10 @@ from torkd.sealing import KeyRing
 
 pytestmark = pytest.mark.postgres
 
-SECRET = "hunter2planted"
 CLEAR, FIRST, BOTH, SECOND = KeyRing(), KeyRing("first"), KeyRing("second", ["first"]), KeyRing("second")
 NEVER_SEALED = {
     ("nodes", "name"), ("users", "name"), ("roles", "name"), ("api_keys", "name"), ("schema_migrations", "name")
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with PostgresServer.start() as server:
-        yield Databases(server)
-
-
-@pytest.fixture
-def dsn(databases: Databases) -> Iterator[str]:
-    with databases.copy() as dsn:
-        yield dsn
-
-
-@contextmanager
-def playing(dsn: str, keys: KeyRing, *, count_from: int = 1) -> Iterator[DatastorePlay]:
-    with ExitStack() as opened:
-        datastore = opened.enter_context(open_datastore(dsn, keys=keys))
-        play = opened.enter_context(DatastorePlay(datastore, dsn, keys))
-        play.count_from(count_from)
-        yield play
 
 
 def rekey(dsn: str, keys: KeyRing, *, clear: bool = False) -> rekeying.Resealed:

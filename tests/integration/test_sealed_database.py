@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
-import psycopg
 import pytest
 
-from tests.support.builders import a_job, a_subjob, a_task, an_each
-from tests.support.databases import Databases, open_datastore
-from tests.support.datastore_play import DatastorePlay
-from tests.support.postgres import PostgresServer
+from tests.support.builders import a_job, a_task
+from tests.support.sealed_play import SECRET, a_secret_job, everything, playing
 from tork.errors import BadData, DatastoreUnavailable
-from tork.job import JobDefinition
 from torkd.datastore.protocol import Dispatch, JobQuery
 from torkd.sealing import KeyRing
 
 pytestmark = pytest.mark.postgres
 
 CLEAR, FIRST, SECOND = KeyRing(), KeyRing("first key"), KeyRing("second key", ["first key"])
-SECRET = "hunter2planted"
-
-
-@pytest.fixture(scope="module")
-def databases() -> Iterator[Databases]:
-    with PostgresServer.start() as server:
-        yield Databases(server)
-
-
-@pytest.fixture
-def dsn(databases: Databases) -> Iterator[str]:
-    with databases.copy() as dsn:
-        yield dsn
-
-
-@contextmanager
-def playing(dsn: str, keys: KeyRing, *, count_from: int = 1) -> Iterator[DatastorePlay]:
-    """A process with these keys."""
-    with ExitStack() as opened:
-        datastore = opened.enter_context(open_datastore(dsn, keys=keys))
-        play = opened.enter_context(DatastorePlay(datastore, dsn, keys))
-        play.count_from(count_from)
-        yield play
-
-
-def a_secret_job() -> JobDefinition:
-    inner = a_task("inner", env={"T": "{{ secrets.mine }}"}, var="out")
-    return a_job(
-        a_task("first", run=f"echo {SECRET}", env={"T": "{{ secrets.token }}"}, var="x"),
-        an_each("{{ [secrets.token, tasks.x] }}", a_task("item", env={"T": "{{ item.value }}"})),
-        a_subjob(inner, subjob={"secrets": {"mine": "{{ secrets.token }}"}, "output": "{{ tasks.out }}"}, var="below"),
-        name=f"named {SECRET}",
-        description=f"described {SECRET}",
-        tags=["plain", SECRET],
-        inputs={"given": SECRET},
-        secrets={"token": SECRET},
-        output="{{ tasks.below }}",
-    )
-
-
-def everything(dsn: str) -> str:
-    """All rows of all tables."""
-    with psycopg.connect(dsn) as connection:
-        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-        return "\n".join(
-            str(row) for (table,) in tables for row in connection.execute(f"SELECT * FROM {table}".encode()).fetchall()
-        )
 
 
 def test_a_job_goes_on_while_its_database_is_given_a_key_and_another_one(dsn: str) -> None:

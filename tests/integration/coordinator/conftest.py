@@ -5,23 +5,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.support.databases import Databases, open_datastore
+from tests.support.databases import open_datastore
 from tests.support.datastore_play import DatastorePlay
 from tests.support.engine_running import RunningEngine
-from tests.support.postgres import PostgresServer
 from torkd.datastore.postgres.datastore import PostgresDatastore
-
-
-@pytest.fixture(scope="session")
-def databases() -> Iterator[Databases]:
-    with PostgresServer.start() as server:
-        yield Databases(server)
-
-
-@pytest.fixture
-def dsn(databases: Databases) -> Iterator[str]:
-    with databases.copy() as dsn:
-        yield dsn
 
 
 @pytest.fixture
