@@ -21,7 +21,7 @@ Indicators = Mapping[str, Callable[[], object]]
 
 _LONGEST = 500
 _CREDENTIALS = (
-    (re.compile(r"://[^\s/@]*@"), "://"),
+    (re.compile(r"://[^\s/]*@"), "://"),
     (
         re.compile(r"\b(password|passwd|pwd|secret|token)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)", re.IGNORECASE),
         r"\1\2***",

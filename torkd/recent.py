@@ -72,8 +72,10 @@ class Recent(Generic[T]):
                 latest.is_answered.is_set() and now - latest.ended_at >= self._fresh_seconds
             ):
                 return latest
-            asking = self._asking = _Asking(now)
-        threading.Thread(target=self._run, args=(asking,), name="question", daemon=True).start()
+            asking = _Asking(now)
+            # Where no thread can be started this raises, and who asks next tries again.
+            threading.Thread(target=self._run, args=(asking,), name="question", daemon=True).start()
+            self._asking = asking
         return asking
 
     def _run(self, asking: _Asking) -> None:

@@ -133,16 +133,22 @@ def _in_base64(data: bytes) -> Iterator[str]:
 class _Text:
     """One text that is looked for."""
 
-    __slots__ = ("_borders", "_period", "text")
+    __slots__ = ("_known_borders", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._borders = _borders_of(text)
-        self._period = len(text) - self._borders[-1]
-        """After so many characters it may begin again, over itself."""
+        self._known_borders: list[int] = []
+
+    @property
+    def _borders(self) -> list[int]:
+        """Made when they are needed: most texts are in none of those that are looked at."""
+        if not self._known_borders:
+            self._known_borders = _borders_of(self.text)
+        return self._known_borders
 
     def spans(self, text: str) -> Iterator[Span]:
-        wanted, length, period = self.text, len(self.text), self._period
+        wanted, length = self.text, len(self.text)
+        period = length - self._borders[-1]  # after so many characters it may begin again, over itself
         start = text.find(wanted)
         while start >= 0:
             end = start + length

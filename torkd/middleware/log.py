@@ -11,8 +11,8 @@ class LogMiddleware:
     def printed(self, text: str) -> str:
         """What a task printed within a moment, after its job's secrets were hidden and before it is stored or sent: what to send.
 
-        Whole lines, except that one of more than 64 KiB comes in pieces. Text that gets longer makes more parts. Also called with
-        the error text of a run that failed, which quotes the last lines. It holds up the task, so it must be quick.
+        Whole lines, except that one of more than 64 KiB comes in pieces. Text that gets longer makes more parts, an empty one none.
+        Also called with the error text of a run that failed, which quotes the last lines. It holds up the task, so it must be quick.
         """
         return text
 

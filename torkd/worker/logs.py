@@ -248,14 +248,20 @@ class RunLog:
             text, self._texts = "".join(self._texts), []
             mark = self._mark() if text and self._spool is not None else None
         if text and self._printed is not None:
-            text = self._printed.change(text)
+            text = self._changed(self._printed, text)
         parts: list[LogPrinted] = []
         for start in range(0, len(text), PART_LENGTH):
             self.part_count += 1
             parts.append(self._part(self.part_count, text[start : start + PART_LENGTH]))
-        if mark is not None:
+        if mark is not None and parts:  # what middleware leaves nothing of is printed again for a successor
             self._store(parts, mark)
         self._ready += parts
+
+    def _changed(self, printed: Chain, text: str) -> str:
+        changed = printed.change(text)
+        with self._state:
+            self._waiting_length += len(changed) - len(text)
+        return changed
 
     def _part(self, number: int, contents: str) -> LogPrinted:
         return LogPrinted(

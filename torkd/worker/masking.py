@@ -36,7 +36,10 @@ class Masker:
             return text, "", 0
         is_whole = not self.spans_lines and text.endswith(("\n", "\r"))
         cut = len(text) - (0 if is_whole else self._secrets.beginning(text))
-        spans = merged([*([(0, hidden)] if hidden else []), *self._secrets.spans(text)])
+        spans = self._secrets.spans(text)
+        if not spans and not hidden:
+            return text[:cut], text[cut:], 0
+        spans = merged([*([(0, hidden)] if hidden else []), *spans])
         # One that reaches beyond the cut shows its mark now: what of it is in the rest is hidden already.
         beyond = max([0, *(end - cut for start, end in spans if start < cut)])
         shown = [(start, min(end, cut)) for start, end in spans if start < cut]

@@ -52,13 +52,14 @@ def test_the_log_tells_when_it_begins_and_when_it_ends(caplog: pytest.LogCapture
     ("text", "shown"),
     [
         ("can't reach amqp://ann:pa:ss@host:5672/x", "can't reach amqp://host:5672/x"),
+        ("can't reach amqp://ann:p@ss@host:5672/x", "can't reach amqp://host:5672/x"),
         ("bad dsn: host=h password=geheim dbname=d", "bad dsn: host=h password=*** dbname=d"),
         ("bad dsn: password = 'with a space' host=h", "bad dsn: password = *** host=h"),
         ('password authentication failed for user "tork"', 'password authentication failed for user "tork"'),
         ("first line\nsecond line", "first line"),
         ("x" * 1000, "x" * 500),
     ],
-    ids=["url", "dsn", "quoted", "words", "lines", "long"],
+    ids=["url", "url with @", "dsn", "quoted", "words", "lines", "long"],
 )
 def test_no_credentials_are_shown(text: str, shown: str) -> None:
     assert without_credentials(text) == shown

@@ -93,3 +93,16 @@ def test_a_failure_is_an_answer_too(failure: Exception, text: str) -> None:
             latest.get()
         assert str(raised.value) == text
     assert question.times == 1
+
+
+def test_a_machine_that_had_no_thread_left_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    latest = recent(Question(), Clock(), patience=0.05)
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError):
+            latest.get()
+    assert latest.get() == 1

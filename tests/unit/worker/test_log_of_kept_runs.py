@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.messages import a_task_message
 from torkd.broker.messages import LogPrinted
+from torkd.middleware import Chain, LogMiddleware
 from torkd.runtime.stopping import StopReason, StopSignal
 from torkd.worker import logs, streams
 from torkd.worker.flushing import LogFlusher
@@ -230,3 +231,32 @@ def test_what_was_printed_before_the_run_was_kept_has_its_number(tmp_path: Path)
     log.flush()
     log.keep(Spool(tmp_path / "second"), lambda: None)
     assert recover(tmp_path / "second")[0] == 1
+
+
+def test_text_that_middleware_leaves_nothing_of_makes_no_part(tmp_path: Path) -> None:
+    class Drops(LogMiddleware):
+        def printed(self, text: str) -> str:
+            return text.replace("drop me\n", "")
+
+    published: list[LogPrinted] = []
+    log = RunLog(
+        a_task_message(),
+        "r1",
+        publish=published.extend,
+        flusher=LogFlusher(),
+        stop=StopSignal(),
+        now=lambda: datetime.now(UTC),
+        max_bytes=10**9,
+        printed=Chain([Drops()], "printed", LogMiddleware),
+    )
+    log.keep(Spool(tmp_path / "log"), lambda: None)
+    stream = log.stream(SOURCES[0])
+    for _ in range(2):
+        stream.write(b"drop me\n")
+        assert log.flush()
+    stream.write(b"keep\n")
+    assert not published, "it does not wait with what was dropped, so it is too little to be sent at once"
+    assert log.flush()
+    stream.write(b"drop me\n")
+    assert "".join(part.contents for part in [*published, *log.finish()]) == "keep\n"
+    assert recover(tmp_path / "log")[1].positions == {SOURCES[0]: 21}

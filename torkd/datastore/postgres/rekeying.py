@@ -28,6 +28,7 @@ from torkd.sealing.key_ring import VERSION
 
 SQL = load_statements("rekey.sql")
 BATCH_SQL = load_statements("batch.sql")
+UPKEEP_SQL = load_statements("upkeep.sql")
 
 WINDOW = 1_000
 """Keys that are looked at in one statement."""
@@ -77,7 +78,7 @@ class Rekeying:
                         f"daemons are at work, and none of them seals with the key {keys.key_id}: they could not read what is sealed "
                         "anew (right would be to give all of them the key first, as docs/secrets.md says)"
                     )
-                connection.execute(SQL.note_sealing, {"key_id": keys.key_id})
+                connection.execute(UPKEEP_SQL.seal_with, {"key_id": keys.key_id})
         return now  # type: ignore[no-any-return]  # a timestamptz
 
     def run(self) -> Resealed:
@@ -89,7 +90,7 @@ class Rekeying:
         if not any(found.left.values()):
             with self._pool.connection() as connection:
                 if self._clear:
-                    connection.execute(SQL.note_sealing, {"key_id": ""})
+                    connection.execute(UPKEEP_SQL.seal_with, {"key_id": ""})
                 connection.execute(SQL.note_done, {"key_id": "" if self._clear else self._columns.keys.key_id})
         return found
 

@@ -26,10 +26,6 @@ SELECT sealed_with, rekeyed_with, now(),
        EXISTS (SELECT FROM nodes WHERE last_heartbeat_at > now() - interval '60 seconds') AS is_alive
 FROM engine;
 
--- name: note_sealing
--- From now on values are sealed with this key.
-UPDATE engine SET sealed_with = %(key_id)s, rekeyed_with = '' WHERE sealed_with <> %(key_id)s;
-
 -- name: note_done
 -- Nothing is left under another key, as far as one that seals meanwhile is not meant.
 UPDATE engine SET rekeyed_with = %(key_id)s WHERE sealed_with = %(key_id)s;

@@ -108,6 +108,7 @@ ORDER BY t.scheduled_at, t.position, t.item_index;
 SELECT sealed_with FROM engine;
 
 -- name: seal_with
+-- From now on values are sealed with this key.
 UPDATE engine SET sealed_with = %(key_id)s, rekeyed_with = '' WHERE sealed_with <> %(key_id)s;
 
 -- name: epoch
