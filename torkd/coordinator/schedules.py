@@ -91,12 +91,13 @@ class Schedules:
         self._loop.look()
 
     def delete(self, schedule_id: str) -> None:
-        """Remove it with its jobs; those that are active are cancelled before this returns. Raises `NotFound`."""
+        """Remove it with its jobs; those that are active are cancelled before this returns, or of hundreds some. Raises `NotFound`."""
         with self._datastore.begin() as batch:
             [row] = batch.lock_schedule(schedule_id).rows
             batch.update_schedules([replace(row, state=DELETED, due_at=None)])
         # From here on it is gone: whatever happens to this process, any coordinator clears away the rest.
         self._loop.clear()
+        self._loop.look()
 
     def run(self, schedule_id: str) -> Accepted:
         """Start its job now, beside its ticks, also while it is paused. Raises `NotFound` or `StateConflict`."""

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from tork.errors import NotFound, StateConflict, TorkError
+from tork.errors import NotFound, StateConflict, TorkError, Unavailable
 from torkd.coordinator.handle import Handled
 from torkd.coordinator.ticks import Fired, fire_due
 from torkd.datastore.protocol import Datastore
@@ -87,11 +87,10 @@ class TickLoop:
     def round(self) -> float:
         """Fire what is due, and clear away; how many seconds there are until the next look."""
         due = self._fire()
-        more = due >= LIMIT
         if time.monotonic() >= self._clear_at:
             self._clear_at = time.monotonic() + CLEAR_EVERY
-            more = self.clear() or more
-        seconds = 0.0 if more else self._datastore.seconds_to_next_tick()
+            self.clear()
+        seconds = 0.0 if due >= LIMIT else self._datastore.seconds_to_next_tick()
         longest = min(LOOK_SECONDS, max(self._clear_at - time.monotonic(), AGAIN_SECONDS))
         return longest if seconds is None else min(max(seconds + 0.002, AGAIN_SECONDS), longest)
 
@@ -109,17 +108,23 @@ class TickLoop:
             self._publish(handled)
         return fired
 
-    def clear(self) -> bool:
-        """End the jobs of schedules that were deleted, and let them be removed; whether there is more."""
+    def clear(self) -> None:
+        """End the jobs of schedules that were deleted, and let them be removed, some at a time: the loop goes on with the rest."""
         cleared = self._datastore.clear_schedules(limit=CLEAR_CHUNK)
         for instance in cleared.instances:
             try:
                 self._cancel(instance.job_id)
             except (NotFound, StateConflict):
                 continue  # it has ended meanwhile
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("a job of a deleted schedule can't be cancelled", extra={"job_id": instance.job_id})
         if cleared.instances:
             cleared = self._datastore.clear_schedules(limit=CLEAR_CHUNK)
         if cleared.remaining:
             self._tidy_soon()
+        if cleared.more:
+            self._clear_at = time.monotonic()
+        elif cleared.remaining:
             self._clear_at = time.monotonic() + CLEAR_AGAIN
-        return cleared.more

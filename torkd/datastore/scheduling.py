@@ -120,7 +120,7 @@ class Cleared:
     remaining: int = 0
     """How many of the schedules still have jobs: those are the retention's to remove now, or active."""
     more: bool = False
-    """Whether there may be more to clear at once."""
+    """Whether there is more to forget or to let go at once."""
 
 
 class ScheduleReading(Protocol):

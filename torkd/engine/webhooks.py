@@ -116,6 +116,7 @@ class _Telling:
         self, announcement: Announce, job: HookedJob, tasks: Mapping[str, TaskSummary], redactor: Redactor
     ) -> None:
         self.announcement, self.job, self._redactor = announcement, job, redactor
+        self.lanes = lanes_of(job.webhooks)
         self.job_then = job_as_of(job.summary, announcement.job)
         row = announcement.task
         self.task_then = task_as_of(tasks.get(row.id, TaskSummary()), row) if row is not None else None
@@ -169,7 +170,7 @@ def _tell_one(told: Told, telling: _Telling, place: int, webhook: StoredWebhook)
     told.deliveries.append(
         Delivery(
             job_id=job_id,
-            lane=lane_of(telling.job.webhooks, place),
+            lane=telling.lanes[place],
             target=target,
             number=len(told.deliveries),
             event=telling.announcement.event,
@@ -178,9 +179,10 @@ def _tell_one(told: Told, telling: _Telling, place: int, webhook: StoredWebhook)
     )
 
 
-def lane_of(webhooks: Sequence[WebhookDefinition], place: int) -> int:
-    """The place of the first webhook with the same address."""
-    return next(first for first, webhook in enumerate(webhooks) if webhook.url == webhooks[place].url)
+def lanes_of(webhooks: Iterable[WebhookDefinition]) -> list[int]:
+    """The lane of each: the place of the first webhook with the same address."""
+    first: dict[str, int] = {}
+    return [first.setdefault(webhook.url, place) for place, webhook in enumerate(webhooks)]
 
 
 def _is_wanted(webhook: WebhookDefinition, telling: _Telling) -> bool:

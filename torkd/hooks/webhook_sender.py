@@ -98,7 +98,7 @@ class _Line:
         error: OSError = OSError("the host has no address")
         for address in addresses:
             try:
-                line = socket.create_connection((address, port), timeout=seconds)
+                line = socket.create_connection((address, port), timeout=self._left_of(seconds))
             except OSError as failure:
                 error = failure
             else:
@@ -106,6 +106,16 @@ class _Line:
                 self._end = line.dup()
                 return line
         raise error
+
+    def _left_of(self, seconds: float | None) -> float | None:
+        """All addresses of a host share the time of one try. Raises `TimeoutError` when it is over."""
+        attempt: _Try | None = getattr(self.current, "attempt", None)
+        if attempt is None:
+            return seconds
+        left = attempt.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left if seconds is None else min(left, seconds)
 
     def forget_end(self) -> None:
         if self._end is not None:
@@ -218,7 +228,8 @@ class WebhookSender:
         if isinstance(error, _Refused):
             reason = f"its address {error} is private, and middleware.webhook.allow_private is false"
             return Answer(error=reason, is_final=True)
-        if attempt.is_late or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
+        is_late = attempt.is_late or time.monotonic() >= attempt.deadline
+        if is_late or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
             return Answer(error=f"no answer within {self._try_seconds:g} s")
         return Answer(
             error=_reason(error), is_final=isinstance(error, ValueError | urllib3.exceptions.LocationValueError)
@@ -283,11 +294,11 @@ def _retry_after(text: str | None, now: datetime) -> float | None:
     """Seconds, or the time until a date."""
     if not text:
         return None
-    if text.strip().isdigit():
+    if text.strip().isdecimal():
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return max((moment - now).total_seconds(), 0.0)

@@ -390,6 +390,15 @@ def test_a_tick_is_kept_until_after_its_job_is_gone(scheduler: Scheduler, play: 
     assert play.count("schedule_ticks") == 0
 
 
+def test_ticks_that_are_kept_do_not_hide_that_there_are_more(scheduler: Scheduler, play: DatastorePlay) -> None:
+    for name in ("one", "two"):
+        scheduler.add(name)
+    scheduler.fire()
+    play.change("UPDATE schedule_ticks SET expires_at = now() - interval '1 second'")
+    assert [scheduler.datastore.clear_schedules(limit=1).more for _ in range(3)] == [True, True, False]
+    assert play.count("schedule_ticks") == 2
+
+
 def test_a_job_that_nobody_scheduled_has_no_schedule(play: DatastorePlay) -> None:
     definition = JobDefinition(name="plain", tasks=[a_task()], schedule=DAILY)
     play.handle(JobSubmitted(job_id="plain", definition=definition, created_by="ann"))

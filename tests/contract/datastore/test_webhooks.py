@@ -390,3 +390,9 @@ def test_how_addresses_are_doing_is_read_by_job(play: DatastorePlay, datastore: 
     assert datastore.webhooks_of("plain") == []
     with pytest.raises(NotFound):
         datastore.webhooks_of("nope")
+
+
+def test_a_job_may_have_thousands_of_addresses(play: DatastorePlay, datastore: Datastore) -> None:
+    """What looks at each for each of them would take minutes."""
+    play.submit(a_job(webhooks=[WebhookDefinition(url=f"http://h/{number % 5_000}") for number in range(10_000)]))
+    assert [told.waiting for told in datastore.webhooks_of("job")] == [2] * 5_000

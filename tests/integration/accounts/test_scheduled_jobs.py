@@ -71,3 +71,21 @@ def test_who_did_what_is_written_down(world: World) -> None:
         ("schedule.run", "member"),
         ("schedule.delete", "member"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("method", "body"), [("PUT", {"disabled": True}), ("DELETE", None)], ids=["disabled", "deleted"]
+)
+def test_it_goes_on_when_the_account_of_its_creator_does_not(
+    world: World, method: str, body: dict[str, Any] | None
+) -> None:
+    who = f"leaver-{method.lower()}"
+    user_id = world.add_user(who)
+    schedule_id = add(world, who, scheduled("left", {"role": "crew"}))
+    answer = world.ask("admin", method, f"/users/{user_id}", body)
+    assert answer.status_code in {200, 204}, answer.text
+    started = world.ask("admin", "PUT", f"/scheduled-jobs/{schedule_id}/run")
+    assert started.status_code == 200, started.text
+    assert world.ask("admin", "GET", f"/scheduled-jobs/{schedule_id}").json["createdBy"]["username"] == who
+    assert world.status("member", "GET", f"/jobs/{started.json['id']}") == 200
+    assert world.status("admin", "DELETE", f"/scheduled-jobs/{schedule_id}") == 200

@@ -63,6 +63,8 @@ class Play:
         self.cancelled.append(job_id)
         if job_id == "ended":
             raise StateConflict("job is not running")
+        if job_id == "broken":
+            raise RuntimeError("a fault of ours")
 
     def _tidy(self) -> None:
         self.tidied += 1
@@ -127,9 +129,16 @@ def test_a_job_that_was_locked_too_often_is_waited_for(play: Play) -> None:
 
 
 def test_jobs_of_deleted_schedules_are_cancelled_and_removed_soon(play: Play) -> None:
-    instances = [Instance(job_id=job_id, root_id=job_id) for job_id in ("ended", "active")]
+    instances = [Instance(job_id=job_id, root_id=job_id) for job_id in ("ended", "broken", "active")]
     play.schedules.cleared = [Cleared(instances=instances), Cleared(remaining=1)]
     play.loop.round()
-    assert (play.cancelled, play.tidied, play.schedules.clearings) == (["ended", "active"], 1, 2)
+    assert (play.cancelled, play.tidied, play.schedules.clearings) == (["ended", "broken", "active"], 1, 2)
     play.loop.round()
     assert (play.schedules.clearings, play.tidied) == (2, 1), f"not again within {CLEAR_EVERY} s"
+
+
+def test_what_is_to_be_cleared_is_cleared_without_a_pause(play: Play) -> None:
+    """Else more ticks than `CLEAR_CHUNK` in `CLEAR_EVERY` would be kept for good."""
+    play.schedules.cleared = [Cleared(more=True), Cleared(more=True, remaining=1), Cleared()]
+    assert [play.loop.round() for _ in range(3)] == [AGAIN_SECONDS, AGAIN_SECONDS, LOOK_SECONDS]
+    assert play.schedules.clearings == 3

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -96,7 +97,14 @@ def test_a_redirection_is_not_followed() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0), ("Fri, 02 Jan 2020 03:04:35 GMT", 0.0), ("soon", None)],
+    [
+        ("7", 7.0),
+        ("Fri, 02 Jan 2026 03:04:35 GMT", 30.0),
+        ("Fri, 02 Jan 2020 03:04:35 GMT", 0.0),
+        ("soon", None),
+        ("\N{SUPERSCRIPT TWO}", None),
+        ("Fri, 02 Jan 2026 03:04:35 +99999999999999", None),
+    ],
 )
 def test_a_receiver_may_say_when_to_come_back(header: str, seconds: float | None) -> None:
     with Receiver() as receiver:
@@ -138,6 +146,20 @@ def test_a_receiver_that_says_nothing_is_left_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         answer = send(f"http://127.0.0.1:{silent.getsockname()[1]}/", WebhookSender(try_seconds=0.2))
     assert answer == Answer(error="no answer within 0.2 s")
+
+
+def test_all_addresses_of_a_host_share_the_time_of_one_try() -> None:
+    """Else a try would outlast the claim of its lane, and somebody else would send the same."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as lines:
+        for _ in range(4):
+            waiting = lines.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        sender = WebhookSender(try_seconds=0.2, resolve=lambda host, port: ["127.0.0.1"] * 200)
+        began = time.monotonic()
+        answer = send(f"http://many.test:{full.getsockname()[1]}/", sender)
+    assert answer == Answer(error="no answer within 0.2 s")
+    assert time.monotonic() - began < 20  # one after the other, they would take 40 s
 
 
 @pytest.mark.parametrize(

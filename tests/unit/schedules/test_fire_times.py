@@ -112,77 +112,40 @@ def test_fire_times_are_those_of_an_oracle_that_looks_at_every_minute(
     assert times.latest(since=begin, until=end) == (expected[-1] if expected else None)
 
 
-def told(text: str, zone: str, begin: datetime, count: int) -> list[str]:
-    """The coming times as the clock there shows them."""
+def told(text: str, zone: str, begin: str, count: int) -> list[str]:
+    """The coming times after a moment by UTC, as the clock there shows them."""
     times = FireTimes.of_text(text, zone=zone, created_at=CREATED)
-    return [moment.astimezone(ZoneInfo(zone)).isoformat() for moment in times.coming(begin, count)]
+    coming = times.coming(datetime.fromisoformat(begin).replace(tzinfo=UTC), count)
+    return [moment.astimezone(ZoneInfo(zone)).isoformat("T", "minutes") for moment in coming]
 
 
-@pytest.mark.parametrize(
-    ("text", "zone", "begin", "expected"),
-    [
-        pytest.param(
-            "30 2 * * *",
-            "Europe/Berlin",
-            datetime(2026, 3, 28, 12, tzinfo=UTC),
-            ["2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"],
-            id="jumped-over",
-        ),
-        pytest.param(
-            "*/15 2 * * *",
-            "Europe/Berlin",
-            datetime(2026, 3, 28, 12, tzinfo=UTC),
-            ["2026-03-29T03:00:00+02:00", "2026-03-30T02:00:00+02:00"],
-            id="several-jumped-over-are-one",
-        ),
-        pytest.param(
-            "30 2 * * *",
-            "Europe/Berlin",
-            datetime(2026, 10, 24, 12, tzinfo=UTC),
-            ["2026-10-25T02:30:00+02:00", "2026-10-26T02:30:00+01:00"],
-            id="shown-twice",
-        ),
-        pytest.param(
-            "30 * * * *",
-            "Europe/Berlin",
-            datetime(2026, 10, 24, 23, 40, tzinfo=UTC),
-            ["2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00"],
-            id="every-hour-when-an-hour-comes-twice",
-        ),
-        pytest.param(
-            "30 * * * *",
-            "Europe/Berlin",
-            datetime(2026, 3, 29, 0, 0, tzinfo=UTC),
-            ["2026-03-29T01:30:00+01:00", "2026-03-29T03:30:00+02:00"],
-            id="every-hour-when-one-is-left-out",
-        ),
-        pytest.param(
-            "15 2 * * *",
-            "Australia/Lord_Howe",
-            datetime(2026, 10, 3, 12, tzinfo=UTC),
-            ["2026-10-04T02:30:00+11:00", "2026-10-05T02:15:00+11:00"],
-            id="half-an-hour-jumped-over",
-        ),
-        pytest.param(
-            "0 0 29 2 *",
-            "Asia/Kathmandu",
-            datetime(2026, 1, 1, tzinfo=UTC),
-            ["2028-02-29T00:00:00+05:45", "2032-02-29T00:00:00+05:45"],
-            id="leap-years",
-        ),
-        pytest.param(
-            "0 12 13 * FRI",
-            "UTC",
-            datetime(2026, 1, 10, tzinfo=UTC),
-            ["2026-01-13T12:00:00+00:00", "2026-01-16T12:00:00+00:00"],
-            id="a-day-of-the-month-or-of-the-week",
-        ),
-        pytest.param(
-            "@hourly", "UTC", datetime(2026, 1, 10, 4, 0, tzinfo=UTC), ["2026-01-10T05:00:00+00:00"], id="descriptor"
-        ),
-    ],
-)
-def test_it_fires(text: str, zone: str, begin: datetime, expected: list[str]) -> None:
+# fmt: off
+FIRES = {
+    "jumped over":
+        ("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T03:00+02:00", "2026-03-30T02:30+02:00"]),
+    "several jumped over are one":
+        ("*/15 2 * * *", "Europe/Berlin", "2026-03-28T12:00", ["2026-03-29T03:00+02:00", "2026-03-30T02:00+02:00"]),
+    "half an hour jumped over":
+        ("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00", ["2026-10-04T02:30+11:00", "2026-10-05T02:15+11:00"]),
+    "shown twice":
+        ("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00", ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]),
+    "every hour, when one is left out":
+        ("30 * * * *", "Europe/Berlin", "2026-03-29T00:00", ["2026-03-29T01:30+01:00", "2026-03-29T03:30+02:00"]),
+    "every hour, when one comes twice":
+        ("30 * * * *", "Europe/Berlin", "2026-10-24T23:40",
+         ["2026-10-25T02:30+02:00", "2026-10-25T02:30+01:00", "2026-10-25T03:30+01:00"]),
+    "leap years":
+        ("0 0 29 2 *", "Asia/Kathmandu", "2026-01-01T00:00", ["2028-02-29T00:00+05:45", "2032-02-29T00:00+05:45"]),
+    "a day of the month or of the week":
+        ("0 12 13 * FRI", "UTC", "2026-01-10T00:00", ["2026-01-13T12:00+00:00", "2026-01-16T12:00+00:00"]),
+    "a descriptor":
+        ("@hourly", "UTC", "2026-01-10T04:00", ["2026-01-10T05:00+00:00"]),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize(("text", "zone", "begin", "expected"), FIRES.values(), ids=FIRES)
+def test_it_fires(text: str, zone: str, begin: str, expected: list[str]) -> None:
     assert told(text, zone, begin, len(expected)) == expected
 
 
@@ -227,9 +190,7 @@ def test_it_does_not_matter_in_which_zone_this_process_lives(monkeypatch: pytest
     monkeypatch.setenv("TZ", "Australia/Lord_Howe")
     time.tzset()
     try:
-        assert told("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, 12, tzinfo=UTC), 1) == [
-            "2026-03-29T03:00:00+02:00"
-        ]
+        assert told("30 2 * * *", "Europe/Berlin", "2026-03-28T12:00", 1) == ["2026-03-29T03:00+02:00"]
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -62,15 +62,15 @@ class ScheduleUpkeep:
     def clear_schedules(self, *, limit: int) -> Cleared:
         """Let the retention remove jobs of deleted schedules; forget those that have none, and old ticks."""
         with self._pool.connection() as connection:
-            gone = connection.execute(SQL.forget_ticks, {"limit": limit}).rowcount
+            [ticks] = connection.execute(SQL.forget_ticks, {"limit": limit}).fetchall()[0]
             deleted = [row[0] for row in connection.execute(SQL.lock_deleted).fetchall()]
             if not deleted:
-                return Cleared(more=gone >= limit)
+                return Cleared(more=ticks >= limit)
             active = connection.execute(SQL.active_instances, {"ids": deleted, "limit": limit}).fetchall()
             marked = connection.execute(SQL.let_instances_go, {"ids": deleted, "limit": limit}).rowcount
             forgotten = connection.execute(SQL.forget_deleted, {"ids": deleted}).rowcount
         return Cleared(
             instances=[Instance(job_id=job_id, root_id=root_id) for _, job_id, root_id in active],
             remaining=len(deleted) - forgotten,
-            more=max(gone, marked, len(active)) >= limit,
+            more=max(ticks, marked) >= limit,
         )

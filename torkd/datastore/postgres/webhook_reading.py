@@ -11,7 +11,7 @@ from torkd.datastore.postgres.querying import Querying, Row, bindable, moment
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.webhook_protocol import WebhookFigures
 from torkd.engine.hook_events import HookEvent
-from torkd.engine.webhooks import StoredWebhook, lane_of
+from torkd.engine.webhooks import StoredWebhook, lanes_of
 
 _SQL = load_statements("webhooks.sql")
 _WEBHOOKS = StoredDecoder(list[StoredWebhook])
@@ -27,26 +27,23 @@ class PostgresWebhookReading(Querying):
             raise NotFound("job not found")
         rows = [self._columns.open_row(row, row["id"]) for row in rows]
         webhooks = _WEBHOOKS.decode(rows[0]["webhooks"]) if rows[0]["webhooks"] else []
-        lanes = {row["lane"]: row for row in rows}
+        stored = {row["lane"]: row for row in rows}
+        events: dict[int, list[str]] = {}
+        for lane, webhook in zip(lanes_of(webhooks), webhooks, strict=True):
+            events.setdefault(lane, []).append(webhook.event or HookEvent.JOB_STATE.value)
         return [
             WebhookStatus(
-                url=webhook.url,
-                events=_events(webhooks, place),
-                **(_doing(lanes[place]) if place in lanes else {}),
+                url=webhooks[lane].url,
+                events=list(dict.fromkeys(heard)),
+                **(_doing(stored[lane]) if lane in stored else {}),
             )
-            for place, webhook in enumerate(webhooks)
-            if lane_of(webhooks, place) == place
+            for lane, heard in events.items()
         ]
 
     def webhook_figures(self) -> WebhookFigures:
         with self._cursor() as cursor:
             row = cursor.execute(_SQL.get_figures).fetchall()[0]
         return WebhookFigures(**row)
-
-
-def _events(webhooks: list[StoredWebhook], lane: int) -> list[str]:
-    same = [webhook for place, webhook in enumerate(webhooks) if lane_of(webhooks, place) == lane]
-    return list(dict.fromkeys(webhook.event or HookEvent.JOB_STATE.value for webhook in same))
 
 
 def _doing(row: Row) -> dict[str, Any]:

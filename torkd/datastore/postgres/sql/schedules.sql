@@ -109,7 +109,7 @@ DELETE FROM schedules s
 WHERE s.id = ANY(%(ids)s::text[]) AND NOT EXISTS (SELECT FROM jobs j WHERE j.schedule_id = s.id);
 
 -- name: forget_ticks
--- Those whose time is over and whose job is gone; the others later.
+-- Those whose time is over and whose job is gone; the others later. Answers with how many it has looked at.
 WITH old AS (
     SELECT schedule_id, tick, EXISTS (SELECT FROM jobs WHERE id = job_id) AS is_needed
     FROM schedule_ticks WHERE expires_at < now() LIMIT %(limit)s FOR UPDATE SKIP LOCKED
@@ -117,5 +117,8 @@ WITH old AS (
 kept AS (
     UPDATE schedule_ticks t SET expires_at = now() + interval '7 days' FROM old
     WHERE t.schedule_id = old.schedule_id AND t.tick = old.tick AND old.is_needed
+),
+gone AS (
+    DELETE FROM schedule_ticks t USING old WHERE t.schedule_id = old.schedule_id AND t.tick = old.tick AND NOT old.is_needed
 )
-DELETE FROM schedule_ticks t USING old WHERE t.schedule_id = old.schedule_id AND t.tick = old.tick AND NOT old.is_needed;
+SELECT count(*) FROM old;
