@@ -1,7 +1,8 @@
 """A serving daemon for tests to signal: fakes behind the real server, steered over HTTP and told by lines on stdout.
 
 Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long draining takes, most=STREAMS, start=fail,
-large=BYTES of the description of job `large`
+large=BYTES of the description of job `large`, tls=DIRECTORY with certificates, receive=SECONDS a request may take to arrive,
+limit=BYTES of the largest body
 `PUT /jobs/ID/cancel` ends job ID, `PUT /jobs/ID/restart` prints a part of its log.
 """
 
@@ -17,11 +18,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.support.account_fakes import FakeAccounts
 from tests.support.api_fakes import FakeCommands, FakeReading, a_job, ended
+from tests.support.certificates import CERTIFICATE_FILE, KEY_FILE
 from tork.errors import StartError
+from torkd.api import worker_class
 from torkd.api.app import ApiDependencies, create_app
 from torkd.api.listener import coordinator_place, listen
+from torkd.api.options import ApiOptions
+from torkd.api.reception import RECEIVE_SECONDS
 from torkd.api.served import Served
-from torkd.api.server import ServerOptions, serve
+from torkd.api.server import ServerOptions, Tls, serve
 from torkd.api.streams import Doorbell, StreamHub
 from torkd.broker.memory import MemoryBroker
 from torkd.checks import Checks
@@ -44,7 +49,7 @@ def say(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-def start(drain_seconds: float, *, most: int, fails: bool, large: int) -> Served:
+def start(drain_seconds: float, *, most: int, fails: bool, large: int, limit: int) -> Served:
     if fails:
         raise StartError("the database is not there: start it")
     broker = MemoryBroker()
@@ -63,6 +68,7 @@ def start(drain_seconds: float, *, most: int, fails: bool, large: int) -> Served
             broker=broker,
             streams=streams,
             checks=Checks({"datastore": lambda: None}),
+            options=ApiOptions(body_limit=limit),
         )
     )
     stop = threading.Event()
@@ -85,14 +91,25 @@ def start(drain_seconds: float, *, most: int, fails: bool, large: int) -> Served
 
 def main(address: str, **options: str) -> int:
     drain_seconds, most = float(options.get("drain", "0")), int(options.get("most", "2000"))
+    vars(worker_class)["RECEIVE_SECONDS"] = float(options.get("receive", RECEIVE_SECONDS))
+    place = Path(options.get("tls", "."))
+    tls = Tls(certificate=place / CERTIFICATE_FILE, key=place / KEY_FILE) if "tls" in options else None
     try:
         listener = listen(coordinator_place(None if address == "-" else address))
         say("listening", listener.port)
         code = serve(
             listener,
-            ServerOptions(drain_seconds=drain_seconds, threads=int(options.get("threads", "64"))),
+            ServerOptions(
+                drain_seconds=drain_seconds,
+                threads=int(options.get("threads", "64")),
+                tls=tls,
+            ),
             start=lambda: start(
-                drain_seconds, most=most, fails=options.get("start") == "fail", large=int(options.get("large", "0"))
+                drain_seconds,
+                most=most,
+                fails=options.get("start") == "fail",
+                large=int(options.get("large", "0")),
+                limit=int(options.get("limit", "500000")),
             ),
         )
     except StartError as error:

@@ -23,7 +23,6 @@ _MEANINGS = {
     403: "Not allowed to whoever asks",
     404: "There is no such thing",
     408: "It did not end in time; it goes on",
-    409: "It is there already",
     413: "The body is too large",
     422: "The idempotency key came with another body before",
     429: "Too many requests; Retry-After says when to try again",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -19,6 +20,7 @@ RECEIVE_SECONDS = 60.0
 """How long a request may take to arrive."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _PIECE = 64 * 1024
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 _EXPECTS = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
@@ -42,22 +44,20 @@ class Incoming:
     data: bytearray = field(default_factory=bytearray)
     _body_at: int = 0
     _chunk_at: int = 0
+    _is_invited: bool = False
 
     def receive(self, sock: socket.socket) -> Arrival:
         """Take what is there. A client that has gone is left to whoever reads the rest."""
-        while (arrival := self.state()) is Arrival.PART:
+        while (arrival := self._invite(sock)) is Arrival.PART:
             try:
                 piece = sock.recv(_PIECE)
-            except BlockingIOError:
+            except _NOT_NOW:
                 return arrival
             except OSError:
                 return Arrival.WHOLE
             if not piece:
                 return Arrival.WHOLE
-            had_head = bool(self._body_at)
             self.data += piece
-            if not had_head and self._find_body() and _EXPECTS.search(self.data, 0, self._body_at):
-                _say(sock, CONTINUE)
         return arrival
 
     def state(self) -> Arrival:
@@ -72,6 +72,15 @@ class Incoming:
         length = _LENGTH.search(self.data, 0, self._body_at)
         expected = int(length[1][:20]) if length else 0
         return Arrival.WHOLE if there >= expected or expected > MOST_BODY else Arrival.PART
+
+    def _invite(self, sock: socket.socket) -> Arrival:
+        """The state; a client that asks before it sends the body is told to go on, once."""
+        arrival = self.state()
+        if self._body_at and not self._is_invited:
+            self._is_invited = True
+            if _EXPECTS.search(self.data, 0, self._body_at):
+                _say(sock, CONTINUE)
+        return arrival
 
     def _find_body(self) -> int:
         if not self._body_at and (end := self.data.find(b"\r\n\r\n")) >= 0:

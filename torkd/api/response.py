@@ -11,7 +11,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import falcon
 from gunicorn.http import wsgi
+
+from torkd.api.streams.body import Head
 
 SEND_SECONDS = 1.0
 """How long a thread waits for a client to take an answer."""
@@ -59,6 +62,19 @@ def head_text(resp: wsgi.Response) -> str:
     """The head of a response with its status as it is now."""
     lines = (f"{name}: {value}\r\n" for name, value in resp.headers)
     return "".join([*resp.default_headers(), *lines, "\r\n"])
+
+
+def head_of(resp: wsgi.Response) -> Head:
+    """The head of a detached answer, made when its status is known."""
+
+    def head(status: int, length: int | None) -> bytes:
+        resp.status = falcon.code_to_http_status(status)
+        if length is not None:
+            resp.chunked = False
+            resp.headers = [*resp.headers, ("Content-Length", str(length))]
+        return head_text(resp).encode("latin-1")
+
+    return head
 
 
 @dataclass(slots=True)

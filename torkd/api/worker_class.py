@@ -11,6 +11,7 @@ import logging
 import os
 import selectors
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -25,16 +26,17 @@ import msgspec
 from gunicorn import util
 from gunicorn.arbiter import Arbiter
 from gunicorn.http import errors as http_errors
-from gunicorn.http import wsgi
+from gunicorn.http import get_parser, wsgi
+from gunicorn.sock import ssl_wrap_socket
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from tork.errors import TorkError, Unavailable
 from torkd.api.arbiter import READY, STOP_NOW
 from torkd.api.departure import LINGER_SECONDS, Leaving
 from torkd.api.reception import MOST_WAITING, RECEIVE_SECONDS, Arrival, Incoming
-from torkd.api.response import MOST_UNSENT, STALLED_SECONDS, CompactResponse, Outgoing, head_text
+from torkd.api.response import MOST_UNSENT, STALLED_SECONDS, CompactResponse, Outgoing, head_of
 from torkd.api.served import Served
-from torkd.api.streams.body import DETACHABLE, DetachedBody, Head
+from torkd.api.streams.body import DETACHABLE, DetachedBody
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,8 @@ class StreamingWorker(ThreadWorker):
         self._incoming: dict[TConn, Incoming] = {}
         self._leaving: dict[TConn, Leaving] = {}
         self._outgoing: dict[TConn, Outgoing] = {}
+        self._handed_over: dict[TConn, float] = {}
+        """Requests that threads have, the oldest first: until when they may wait for more of one."""
 
     def load_wsgi(self) -> None:
         self.cfg.set("graceful_timeout", _LAST_REQUESTS_SECONDS)
@@ -150,18 +154,34 @@ class StreamingWorker(ThreadWorker):
             time.sleep(_PAUSE_SECONDS)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give the request to a thread when it has arrived. With TLS only a thread can read it."""
-        if self.cfg.is_ssl:
-            super().enqueue_req(conn)
+        """Give the request to a thread when it has arrived."""
+        conn.sock.setblocking(False)
+        if not self._begin(conn):
             return
         incoming = Incoming(until=time.monotonic() + RECEIVE_SECONDS)
         parser: Any = conn.parser
-        if parser is not None:
-            incoming.data += parser.unreader.take_buffered()
-        conn.sock.setblocking(False)
+        incoming.data += parser.unreader.take_buffered()
         if not self._pass_on(conn, incoming):
             self._incoming[conn] = incoming
             self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._on_more, conn))
+
+    def _begin(self, conn: TConn) -> bool:
+        """Make a new connection ready to be read; with TLS its first bytes are the handshake. Whether it is of use."""
+        if conn.parser is not None:
+            return True
+        try:
+            if self.cfg.is_ssl:
+                conn.sock = ssl_wrap_socket(conn.sock, self.cfg)
+        except OSError as error:
+            log.warning(
+                "no TLS with a client: coordinator.tls.cert, coordinator.tls.key or the connection is at fault: %s",
+                error,
+            )
+            self.nr_conns -= 1
+            conn.close()
+            return False
+        conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+        return True
 
     def _on_more(self, conn: TConn, client: Any) -> None:
         """More of a request is there."""
@@ -175,19 +195,35 @@ class StreamingWorker(ThreadWorker):
         self._stop_watching(conn)
         if arrival is Arrival.TOO_LONG:
             self.handle_error(None, conn.sock, conn.client, http_errors.LimitRequestHeaders("the head has no end"))
-            self.nr_conns -= 1
-            conn.close()
+            self._leave(conn)
             return True
         conn.data_ready = True
         conn.init()
         parser: Any = conn.parser
         parser.unreader.unread(bytes(incoming.data))
-        super().enqueue_req(conn)
+        self._hand_over(conn)
         return True
+
+    def _hand_over(self, conn: TConn) -> None:
+        self._handed_over[conn] = time.monotonic() + RECEIVE_SECONDS
+        super().enqueue_req(conn)
+
+    def _end_waiting(self, now: float) -> None:
+        """A thread that still waits for more of a request gets its end; one that answers is not disturbed."""
+        while self._handed_over:
+            conn, until = next(iter(self._handed_over.items()))
+            if now <= until:
+                return
+            del self._handed_over[conn]
+            try:
+                socket.socket.shutdown(conn.sock, socket.SHUT_RD)  # that of TLS would end the encryption as well
+            except OSError:
+                pass  # the client is gone
 
     def _drop_late(self) -> None:
         """Those whose request does not arrive; when we stop, also those that have not begun one."""
         now = time.monotonic()
+        self._end_waiting(now)
         late = [
             conn
             for conn, incoming in self._incoming.items()
@@ -260,6 +296,7 @@ class StreamingWorker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: TConn) -> Any:
         """Answer one request; whether the connection can be used for another, or `_DETACHED`."""
+        req._expected_100_continue = False  # whoever collected the request has said it
         made, environ = wsgi.create(req, conn.sock, conn.client, conn.server, self.cfg, response_class=CompactResponse)
         assert isinstance(made, CompactResponse)
         resp = made
@@ -270,7 +307,7 @@ class StreamingWorker(ThreadWorker):
         body = self.served.app(environ, resp.start_response)
         if isinstance(body, DetachedBody):
             resp.force_close()
-            body.detach(conn.sock, _head_of(resp), chunked=resp.is_chunked(), gone=self._connection_gone)
+            body.detach(conn.sock, head_of(resp), chunked=resp.is_chunked(), gone=self._connection_gone)
             return _DETACHED
         if resp.status_code == _TOO_LARGE:
             resp.force_close()  # the rest of the body is not worth reading
@@ -283,6 +320,7 @@ class StreamingWorker(ThreadWorker):
 
     def finish_request(self, conn: TConn, fs: Future[Any]) -> None:
         """gunicorn would wait here for a client to close, and with it everybody whose request is still to be collected."""
+        self._handed_over.pop(conn, None)
         result = False if fs.cancelled() else True if fs.exception() is not None else fs.result()
         if result is _DETACHED:
             return
@@ -359,16 +397,3 @@ class StreamingWorker(ThreadWorker):
         os.write(application.tell, news)
         if os.getppid() == self.ppid:
             os.kill(self.ppid, STOP_NOW)
-
-
-def _head_of(resp: wsgi.Response) -> Head:
-    """The head of a detached answer, made when its status is known."""
-
-    def head(status: int, length: int | None) -> bytes:
-        resp.status = falcon.code_to_http_status(status)
-        if length is not None:
-            resp.chunked = False
-            resp.headers = [*resp.headers, ("Content-Length", str(length))]
-        return head_text(resp).encode("latin-1")
-
-    return head

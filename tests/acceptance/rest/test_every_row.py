@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.acceptance.rest.cases import conventions, jobs, machines, schedules
+from tests.acceptance.rest.cases import conventions, jobs, machines, schedules, submissions
 from tests.acceptance.rest.stored import as_json, store
 from tests.support.daemon import Daemon
 from tests.support.gates import Gate
@@ -41,7 +41,7 @@ def test_pretty_indents_whatever_is_answered(daemon: Daemon, ids: Mapping[str, s
     assert answer.body.endswith(b"\n")
 
 
-@pytest.mark.parametrize("case", jobs.SUBMITTING, ids=by_name(jobs.SUBMITTING))
+@pytest.mark.parametrize("case", submissions.CASES, ids=by_name(submissions.CASES))
 def test_a_submission_is_answered_as_the_table_says(daemon: Daemon, ids: Mapping[str, str], case: Case) -> None:
     case.run(daemon.endpoint, ids)
 

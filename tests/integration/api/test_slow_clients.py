@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.integration.api.conftest import until
+from tests.support.certificates import CA_FILE, CERTIFICATE_FILE, HOST, make_certificates
 from torkd.api.reception import MOST_WAITING
 
 Start = Callable[..., Any]
@@ -32,6 +36,14 @@ HALVES = {
 def opened() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
+
+
+def _all_of(connection: socket.socket) -> bytes:
+    """What comes until the server closes."""
+    answer = b""
+    while piece := connection.recv(10_000):
+        answer += piece
+    return answer
 
 
 def was_dropped(connection: socket.socket) -> bool:
@@ -57,6 +69,79 @@ def test_unfinished_requests_hold_no_thread(daemon: Start, opened: ExitStack, se
         assert client.get("/health").status_code == 200
 
 
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("certificates")
+    make_certificates(place)
+    return place
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01", None, *HALVES.values()], ids=["half-a-handshake", "plain-http", *HALVES]
+)
+def test_with_tls_unfinished_requests_hold_no_thread_either(
+    daemon: Start, opened: ExitStack, certificates: Path, sent: bytes | None
+) -> None:
+    serving = daemon("127.0.0.1:0", f"threads={THREADS}", f"tls={certificates}")
+    port = int(serving.expect("listening"))
+    serving.expect("serving")
+    trusting = ssl.create_default_context(cafile=certificates / CA_FILE)
+    for _ in range(CLIENTS):
+        plain = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10))
+        if sent is None or sent.startswith(b"\x16"):
+            plain.sendall(sent or b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            continue
+        secure = opened.enter_context(trusting.wrap_socket(plain, server_hostname=HOST))
+        secure.sendall(sent)
+        if sent.count(b"GET") == 2:
+            assert b"200 OK" in secure.recv(10_000)
+    for _ in range(3):
+        answer = httpx2.get(f"https://{HOST}:{port}/health", verify=trusting, timeout=20, trust_env=False)
+        assert answer.status_code == 200
+
+
+def test_a_certificate_that_is_broken_for_a_while_ends_nothing(daemon: Start, tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    serving = daemon("127.0.0.1:0", f"tls={tmp_path}")
+    address = f"https://{HOST}:{serving.expect('listening')}/health"
+    serving.expect("serving")
+    trusting = ssl.create_default_context(cafile=tmp_path / CA_FILE)
+    whole = (tmp_path / CERTIFICATE_FILE).read_bytes()
+    (tmp_path / CERTIFICATE_FILE).write_bytes(whole[:50])
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(address, verify=trusting, timeout=20, trust_env=False)
+    (tmp_path / CERTIFICATE_FILE).write_bytes(whole)
+    assert httpx2.get(address, verify=trusting, timeout=20, trust_env=False).status_code == 200
+    assert "coordinator.tls.cert" in serving.stderr()
+    assert not [line for line in serving.lines if line.startswith("error")]
+
+
+def test_a_large_body_that_stops_half_way_holds_a_thread_for_a_while_only(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}", "limit=9000000", "receive=1").started()
+    slow = []
+    for _ in range(CLIENTS):
+        slow.append(
+            opened.enter_context(socket.create_connection((client.base_url.host, client.base_url.port), timeout=20))
+        )
+        slow[-1].sendall(
+            b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\nContent-Length: 8000000\r\n\r\nname"
+        )
+    assert client.get("/health", timeout=20).status_code == 200
+    assert b"the body ends before its Content-Length" in _all_of(slow[0])
+
+
+def test_a_client_that_asks_before_it_sends_is_told_once(daemon: Start, opened: ExitStack) -> None:
+    client = daemon().started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
+    )
+    head = b"Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    connection.sendall(b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\n" + head)
+    assert connection.recv(10_000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    connection.sendall(b"{}")
+    assert _all_of(connection).startswith(b"HTTP/1.1 400")
+
+
 def test_a_request_that_comes_byte_by_byte_is_answered(daemon: Start, opened: ExitStack) -> None:
     client = daemon().started()
     connection = opened.enter_context(
@@ -65,9 +150,7 @@ def test_a_request_that_comes_byte_by_byte_is_answered(daemon: Start, opened: Ex
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for byte in b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n":
         connection.send(bytes([byte]))
-    answer = b""
-    while piece := connection.recv(10_000):
-        answer += piece
+    answer = _all_of(connection)
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
@@ -78,9 +161,7 @@ def test_requests_sent_at_once_are_answered_one_after_the_other(daemon: Start, o
     )
     ask = b"GET /health HTTP/1.1\r\nHost: a\r\n%b\r\n"
     connection.sendall(ask % b"" * 4 + ask % b"Connection: close\r\n")
-    answer = b""
-    while piece := connection.recv(10_000):
-        answer += piece
+    answer = _all_of(connection)
     assert answer.count(b"HTTP/1.1 200 OK") == 5
 
 
@@ -142,8 +223,8 @@ def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None
     connection = opened.enter_context(
         socket.create_connection((client.base_url.host, client.base_url.port), timeout=10)
     )
-    connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 9000)
-    assert connection.recv(10_000).startswith(b"HTTP/1.1 431")
+    connection.sendall(b"GET /health HTTP/1.1\r\n" + b"X-A: b\r\n" * 20_000)
+    assert _all_of(connection).startswith(b"HTTP/1.1 431")
 
 
 def test_half_a_job_file_of_a_client_that_is_gone_is_no_job(daemon: Start, opened: ExitStack) -> None:
@@ -157,8 +238,6 @@ def test_half_a_job_file_of_a_client_that_is_gone_is_no_job(daemon: Start, opene
         + whole.partition(b"- name: second")[0]
     )
     connection.shutdown(socket.SHUT_WR)
-    answer = b""
-    while piece := connection.recv(10_000):
-        answer += piece
+    answer = _all_of(connection)
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"the body ends before its Content-Length" in answer

@@ -85,6 +85,19 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(ends: Ends) -> None
         theirs.recv(100)
 
 
+def test_a_head_that_came_behind_another_request_is_told_to_go_on_too(ends: Ends) -> None:
+    ours, theirs = ends
+    incoming = Incoming(until=0)
+    incoming.data += b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    assert incoming.receive(ours) is Arrival.PART
+    theirs.setblocking(False)
+    assert theirs.recv(100) == CONTINUE
+    theirs.send(b"o")
+    assert incoming.receive(ours) is Arrival.PART
+    with pytest.raises(BlockingIOError):
+        theirs.recv(100)
+
+
 def test_a_client_that_has_gone_is_left_to_whoever_reads_on(ends: Ends) -> None:
     ours, theirs = ends
     theirs.send(b"GET /")
