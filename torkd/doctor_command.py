@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from tork.diagnosis import Check, Treatment
 from tork.errors import DatastoreUnavailable
 from torkd.broker.protocol import Broker
-from torkd.broker_wiring import IN_MEMORY, make_broker
+from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker
 from torkd.container_wiring import container_place
 from torkd.coordinator_wiring import make_datastore, make_doctor
 from torkd.database import DSN_KEY, configured_database
@@ -19,7 +19,6 @@ from torkd.doctor.doctor import Doctor
 from torkd.doctor.host import HostPlaces, examine_host, treat_host
 from torkd.extensions import Extensions
 from torkd.settings import Loaded, Settings
-from torkd.wiring import check_supported
 
 WELL, WRONG = 0, 1
 
@@ -27,7 +26,7 @@ WELL, WRONG = 0, 1
 def doctor(loaded: Loaded, extensions: Extensions, *, fix: bool, dry_run: bool) -> int:
     """Check, and repair if that is wanted; the exit code. Raises `Unavailable` when a server does not answer."""
     settings = loaded.settings
-    check_supported(settings, extensions)
+    check_broker(settings, extensions)
     # Drivers log each attempt to connect; what is wrong is told in one line.
     logging.getLogger().addHandler(logging.NullHandler())
     treats = fix or dry_run

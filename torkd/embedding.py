@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tork.errors import StartError
+from tork.errors import StartError, TorkError
 from tork.job import Job, JobDefinition, JobSummary
 from torkd.accounts.caller import ANYBODY
 from torkd.api.admission import admit, definition_of, viewers_of
+from torkd.broker_wiring import check_broker
 from torkd.database import database
 from torkd.datastore.account_protocol import Submitter
 from torkd.extensions import Extensions
@@ -27,7 +28,7 @@ from torkd.middleware import Chain, JobMiddleware
 from torkd.private_server import PrivateServer
 from torkd.settings import Loaded, load_settings, split_address
 from torkd.wiring import Engine as Parts
-from torkd.wiring import check_supported, make_engine
+from torkd.wiring import make_engine
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +123,13 @@ class Engine(Extensions):
             self._begin()
             try:
                 self._start(self._prepare())
-            except BaseException:
-                self._state = "closed"
+            except TorkError:
                 raise
+            except Exception as error:  # of something registered: told as the daemon does
+                raise StartError(f"can't start: {type(error).__name__}: {error}") from error
+            finally:
+                if self._parts is None:
+                    self._state = "closed"
         return self
 
     def close(self) -> None:
@@ -192,7 +197,7 @@ class Engine(Extensions):
 
     def _start(self, loaded: Loaded) -> None:
         settings = loaded.settings
-        check_supported(settings, self)
+        check_broker(settings, self)
         self._submitted = self.submitted()
         with ExitStack() as opened:
             dsn = opened.enter_context(database(loaded, standalone=True))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from torkd.api.streams import StreamHub
 from torkd.broker.protocol import Broker
-from torkd.broker_wiring import IN_MEMORY, check_broker, make_broker
+from torkd.broker_wiring import IN_MEMORY, make_broker
 from torkd.closing import close_all
 from torkd.coordinator.coordinator import Coordinator
 from torkd.coordinator_wiring import make_coordinator
@@ -96,11 +96,6 @@ class Engine:
             self.datastore.close,
             *(identity.release for identity in self.identities),
         )
-
-
-def check_supported(settings: Settings, extensions: Extensions) -> None:
-    """Raises `StartError` for what the settings ask for and this version can't do: starting anyway would mislead."""
-    check_broker(settings, extensions)
 
 
 def make_engine(

@@ -32,6 +32,7 @@ from tork.task import TaskDefinition
 from torkd import Engine, extensions
 from torkd.datastore.embedded import attach
 from torkd.middleware import Caller, JobMiddleware
+from torkd.runtime.protocol import Runtime
 from torkd.wiring import Engine as Parts
 
 HELLO = "name: hello\ntasks: [{name: t, run: 'echo -n hi > $TORK_OUTPUT'}]\noutput: '{{ tasks.v }}'\n".replace(
@@ -256,6 +257,19 @@ def test_wrong_settings_start_nothing(
     assert not (tmp_path / "data").exists()
     with pytest.raises(StartError):
         engine.submit(HELLO)
+
+
+def test_a_component_that_can_not_be_made_ends_the_start_in_a_sentence(base: Path) -> None:
+    def make(section: object) -> Runtime:
+        raise ZeroDivisionError("no licences")
+
+    engine = an_engine(base, {"runtime.type": "mine", "data.dir": str(base / "none")})
+    engine.register_runtime("mine", make)
+    with pytest.raises(StartError, match=r"^can't start: ZeroDivisionError: no licences$"):
+        engine.start()
+    assert attach(base / "none") is None
+    with pytest.raises(StartError, match="was started before"):
+        engine.start()
 
 
 def test_settings_win_over_variables_and_those_over_the_file(tmp_path: Path) -> None:

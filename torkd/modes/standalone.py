@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 
 from torkd.api.listener import coordinator_place
+from torkd.broker_wiring import check_broker
 from torkd.coordinator_wiring import with_api_key
 from torkd.database import database
 from torkd.extensions import Extensions
 from torkd.serving import Mode, open_door, serve_mode, tls_of, warn_of_open_door
 from torkd.settings import Loaded
-from torkd.wiring import Engine, check_supported, make_engine
+from torkd.wiring import Engine, make_engine
 
 
 def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
     """Serve until a signal ends it; the exit code. Raises `StartError` and `DatastoreUnavailable`, with nothing started."""
     settings = loaded.settings
-    check_supported(settings, extensions)
+    check_broker(settings, extensions)
     runtime_type = loaded.runtime_type(standalone=True)
     tls = tls_of(settings)
     listener = open_door(loaded, coordinator_place(settings.coordinator.address))
