@@ -23,7 +23,7 @@ from torkd.metrics.sharing import VARIABLE
 from torkd.metrics.standing import Standing
 
 # How old a counter is Prometheus sees for itself, and a series more for each would double their number.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
 
 
 _ENDS = (TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED)
@@ -47,7 +47,7 @@ class Meters:
         self._directory = os.environ.get(VARIABLE, "")
         if self._directory:
             self._counted = Counted(None)
-            MultiProcessCollector(self._registry, self._directory)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(self._registry, self._directory)  # type: ignore[no-untyped-call]  # the library's
         else:
             self._counted = Counted(self._registry)
             ProcessCollector(registry=self._registry)
@@ -125,4 +125,4 @@ class Meters:
             pid = path.stem.rpartition("_")[2]
             if pid.isdigit() and not psutil.pid_exists(int(pid)):
                 with suppress(FileNotFoundError):
-                    mark_process_dead(int(pid), self._directory)  # type: ignore[no-untyped-call]
+                    mark_process_dead(int(pid), self._directory)  # type: ignore[no-untyped-call]  # the library's

@@ -66,7 +66,8 @@ def _make(connection: Connection, day: date) -> bool:
     """
     connection.execute(SQL.lock_log)
     start, end = _start_of(day), _start_of(day + timedelta(days=1))
-    if connection.execute(SQL.has_stray_logs, {"start": start, "end": end}).fetchone()[0]:  # type: ignore[index]
+    stray = connection.execute(SQL.has_stray_logs, {"start": start, "end": end}).fetchone()
+    if stray[0]:  # type: ignore[index]  # it answers always
         return False
     name = sql.Identifier(_name_of(day))
     connection.execute(sql.SQL("CREATE TABLE {} (LIKE task_log_parts INCLUDING DEFAULTS)").format(name))

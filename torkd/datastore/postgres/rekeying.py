@@ -62,6 +62,7 @@ class Rekeying:
     ) -> None:
         self._pool, self._columns, self._clear, self._tell = pool, columns, clear, tell
         self._forms = {table.name: _Forms(table, columns, clear=clear) for table in SEALED_TABLES}
+        self._current = tuple(_marks_of(columns))
 
     def begin(self) -> datetime:
         """Agree on the key; the time of the database. Raises `StartError` where that would harm a process that is alive."""
@@ -187,7 +188,7 @@ class Rekeying:
     def _is_as_wanted(self, value: str) -> bool:
         if self._clear:
             return not value.startswith(MARK) or value.startswith(CLEAR)
-        return value.startswith(tuple(_marks_of(self._columns)))
+        return value.startswith(self._current)
 
 
 @dataclass(frozen=True, slots=True)
