@@ -47,15 +47,16 @@ def make_due(stored: DatastorePlay, seconds: float = 0.0) -> None:
     stored.change(change, seconds)
 
 
-def test_a_schedule_fires_and_its_jobs_are_done(engine: RunningEngine) -> None:
+def test_a_schedule_fires_and_its_jobs_are_done(engine: RunningEngine, stored: DatastorePlay) -> None:
     engine.start_worker()
     schedule_id = add(engine, "@every 1s")
     wait_until(lambda: len(jobs_of(engine, schedule_id)) >= 2)
     engine.coordinator.pause_schedule(schedule_id)
-    first, second, *_ = jobs_of(engine, schedule_id)
-    engine.wait_for_all([first, second])
-    started = [engine.datastore.get_summary(job_id).created_at for job_id in (first, second)]
-    assert started[1] - started[0] > timedelta(milliseconds=500)
+    engine.wait_for_all(jobs_of(engine, schedule_id))
+    early = "SELECT FROM schedule_ticks t JOIN jobs j ON j.id = t.job_id WHERE j.created_at < t.tick"
+    assert stored.rows(early) == []
+    first, second, *_ = [row["tick"] for row in stored.rows("SELECT tick FROM schedule_ticks ORDER BY tick")]
+    assert second - first == timedelta(seconds=1)
 
 
 def test_a_schedule_is_added_once_for_a_key(engine: RunningEngine) -> None:
