@@ -20,7 +20,7 @@ def scraped(daemon: Daemon) -> dict[tuple[str, ...], float]:
         text = answer.read().decode()
     return {
         (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call] # prometheus-client leaves it without types
         for sample in family.samples
     }
 

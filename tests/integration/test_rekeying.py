@@ -140,7 +140,7 @@ def test_killed_in_its_middle_it_is_begun_again(dsn: str, monkeypatch: pytest.Mo
             looked.append(1)
             if len(looked) > 4:
                 raise KeyboardInterrupt
-            return change(*arguments, **options)  # type: ignore[arg-type]
+            return change(*arguments, **options)  # type: ignore[arg-type] # handed on as they came
 
         monkeypatch.setattr(work, "_change", until_killed)
         with pytest.raises(KeyboardInterrupt):

@@ -113,7 +113,7 @@ class World:
         reader = self.broker.consume_events([COMPLETED])
         now = utc_now()
         run = {"task_id": "t", "job_id": "j", "root_id": "j", "dispatch": 1, "run_id": "r", "node_id": "n"}
-        ended = RunEnded(**run, lease_id="l", started_at=now, ended_at=now, outcome=RunOutcome.COMPLETED)  # type: ignore[arg-type]
+        ended = RunEnded(**run, lease_id="l", started_at=now, ended_at=now, outcome=RunOutcome.COMPLETED)  # type: ignore[arg-type] # mypy does not look at the keys
         self.broker.publish_events([ended])
         (delivery,) = reader.receive(1, 5)
         reader.bury(delivery, "it makes no sense")

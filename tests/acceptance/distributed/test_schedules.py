@@ -41,10 +41,10 @@ def test_each_tick_is_one_job_while_coordinators_are_killed_between_and_within_t
 
     for killed in (first, second):
         seen = ticks()
-        wait_until(lambda seen=seen: ticks() > seen + 5, timeout=30, describe=cluster.told)  # type: ignore[misc]
+        wait_until(lambda seen=seen: ticks() > seen + 5, timeout=30, describe=cluster.told)  # type: ignore[misc] # mypy infers no lambda with a default
         cluster.kill(killed)
         seen = ticks()
-        wait_until(lambda seen=seen: ticks() > seen + 5, timeout=30, describe=cluster.told)  # type: ignore[misc]
+        wait_until(lambda seen=seen: ticks() > seen + 5, timeout=30, describe=cluster.told)  # type: ignore[misc] # mypy infers no lambda with a default
         killed.start()
     for schedule_id in schedules:
         second.call("PUT", f"/scheduled-jobs/{schedule_id}/pause")

@@ -52,7 +52,7 @@ def store(daemon: Daemon, gate: Gate) -> dict[str, str]:
         lambda: daemon.job(ids["running"])["state"] == "RUNNING" and "started" in daemon.log_text(ids["running"])
     )
     for name in ("done", "failed"):
-        wait_until(lambda name=name: daemon.log_text(ids[name]))  # type: ignore[misc]
+        wait_until(lambda name=name: daemon.log_text(ids[name]))  # type: ignore[misc] # mypy infers no lambda with a default
     wait_until(lambda: "beta" in daemon.log_text(ids["done"]))
     for job in ("done", "failed", "running", "cancelled"):
         for task in daemon.job(ids[job])["execution"]:

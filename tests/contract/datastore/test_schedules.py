@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -176,7 +177,7 @@ def test_of_four_that_look_at_once_again_and_again_one_fires_each_tick(
     assert errors == []
     fired = play.rows("SELECT schedule_id, count(*) AS jobs FROM jobs GROUP BY 1")
     ticks = play.rows("SELECT schedule_id, count(*) AS jobs FROM schedule_ticks GROUP BY 1")
-    key = lambda row: row["schedule_id"]  # noqa: E731
+    key = itemgetter("schedule_id")
     assert sorted(fired, key=key) == sorted(ticks, key=key)
     assert len(fired) == 30
     assert {row["jobs"] for row in fired} <= {29, 30, 31, 32}  # the first, and one each 10 s since

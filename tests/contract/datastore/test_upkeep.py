@@ -20,7 +20,6 @@ from tests.support.builders import (
     report_of,
 )
 from tests.support.datastore_play import DatastorePlay
-from tork.errors import BrokerUnavailable
 from tork.task import AutoDelete, Retry
 from torkd.broker.messages import LogPrinted, RunTask
 from torkd.datastore.protocol import Dispatch, JobQuery
@@ -100,18 +99,6 @@ def test_hand_outs_that_nobody_published_are_claimed_when_they_are_old_enough(pl
     assert (message.task_id, message.dispatch, message.queue) == (play.task("only").id, 1, "default")
     assert message.definition.run == "true"
     assert play.outbox() == []
-
-
-def test_leftovers_stay_when_they_can_not_be_published(play: DatastorePlay) -> None:
-    def fail() -> None:
-        with play.datastore.leftovers(older_than_seconds=5, limit=10) as tasks:
-            raise BrokerUnavailable(str(tasks))
-
-    play.submit(a_job())
-    age_outbox(play, 6)
-    with pytest.raises(BrokerUnavailable):
-        fail()
-    assert len(leftovers(play)) == 1
 
 
 def test_two_who_claim_leftovers_get_different_ones(play: DatastorePlay) -> None:

@@ -40,11 +40,11 @@ def test_a_schedule_that_is_stored_is_answered_though_it_can_not_be_read_back(ap
     schedule = api.commands.schedule
 
     def store_and_fall(*given: object, **more: object) -> object:
-        accepted = schedule(*given, **more)  # type: ignore[arg-type]
+        accepted = schedule(*given, **more)  # type: ignore[arg-type] # handed on as they came
         api.reading.failure = DatastoreUnavailable("away")
         return accepted
 
-    api.commands.schedule = store_and_fall  # type: ignore[assignment, method-assign]
+    api.commands.schedule = store_and_fall  # type: ignore[assignment, method-assign] # commands of this test alone
     answer = post(api)
     assert (answer.status_code, answer.json["state"], answer.json["tags"]) == (200, "ACTIVE", ["[REDACTED]"])
 
@@ -58,7 +58,7 @@ def test_a_job_that_was_started_is_answered_though_it_can_not_be_read_back(api: 
         api.reading.failure = DatastoreUnavailable("away")
         return accepted
 
-    api.commands.run_schedule = run_and_fall  # type: ignore[assignment, method-assign]
+    api.commands.run_schedule = run_and_fall  # type: ignore[assignment, method-assign] # commands of this test alone
     answer = api.put("/scheduled-jobs/s1/run")
     assert (answer.status_code, answer.json["state"]) == (200, "PENDING")
     assert answer.json["schedule"] == {"id": "s1", "cron": "@daily"}

@@ -116,7 +116,7 @@ def test_it_goes_on_after_any_failure(play: Play) -> None:
     play.answers = [DatastoreUnavailable("away"), RuntimeError("a fault of ours")]
     with play.running():
         for looks in (1, 2, 3):
-            wait_until(lambda looks=looks: len(play.looks) == looks)  # type: ignore[misc]
+            wait_until(lambda looks=looks: len(play.looks) == looks)  # type: ignore[misc] # mypy infers no lambda with a default
             play.loop.look()
 
 

@@ -203,7 +203,7 @@ def test_the_format_is_the_one_that_is_asked_for(api: Api, counting: Counting, a
     assert answer.headers["content-type"].partition(";")[0] == kind
     if kind == OPEN:
         assert answer.text.endswith("# EOF\n")
-        families = parse_openmetrics(answer.text)  # type: ignore[no-untyped-call]
+        families = parse_openmetrics(answer.text)  # type: ignore[no-untyped-call] # prometheus-client leaves it without types
         assert "tork_jobs_created" in {family.name for family in families}
     elif kind == TEXT:
         assert "tork_jobs_created" in {family.name for family in parse_text(answer.text)}
