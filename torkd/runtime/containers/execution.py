@@ -31,7 +31,7 @@ from torkd.runtime.containers.refusals import NO_SHELL
 from torkd.runtime.containers.sidecars import SIDECAR, Sidecars
 from torkd.runtime.containers.step import Place, StepContainer
 from torkd.runtime.containers.tork_place import BoundPlace
-from torkd.runtime.containers.watch import Watch
+from torkd.runtime.containers.watch import KILLED, Watch
 from torkd.runtime.failure_text import failure_text, step_title
 from torkd.runtime.process import TICK_SECONDS
 from torkd.runtime.protocol import TaskRun
@@ -338,9 +338,12 @@ class _StepRun:
             notes.append("the container engine was away while the task ran, and may have ended it")
         if _NO_SHELL_WORDS.search(watch.tail):
             notes.append(NO_SHELL)
+        memory = self._run.definition.limits.memory if self._run.definition.limits else ""
         if ending.ran_out_of_memory:
-            memory = self._run.definition.limits.memory if self._run.definition.limits else ""
             notes.append(f"out of memory{f': limits.memory is {memory}' if memory else ''}")
+        elif memory and ending.code == KILLED and not ending.was_interrupted:
+            # Podman never tells, and Docker misses one in some: it hears of the memory and of the end on two ways.
+            notes.append(f"killed, perhaps out of memory: limits.memory is {memory}")
         raise RuntimeFailure(failure_text(ending.code, self._step.title, watch.tail, notes))
 
 

@@ -31,7 +31,8 @@ _BRIEF_SECONDS = 0.25
 """How long the log of a container may be waited for that is perhaps done by then."""
 _STUMBLES = 3
 """How often an engine is asked again that got into its own way."""
-_KILLED = 137
+KILLED = 137
+"""The exit code of a process that was ended by KILL."""
 _LONG_LOG = 512 * 1024 * 1024
 """From so many bytes on a log is not read twice for a few words at its end that may be missing."""
 
@@ -156,7 +157,7 @@ class Watch:
                     if self._is_abandoned():
                         return
                     code = self._await_end()
-                is_killed = code == _KILLED
+                is_killed = code == KILLED
                 state = self._engine.inspect_container(self._container) if is_killed else None
                 self.ending = Ending(
                     code=code,

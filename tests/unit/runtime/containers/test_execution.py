@@ -150,6 +150,24 @@ def test_out_of_memory_is_named(engine: ServedEngine, tmp_path: Path, limits: Li
     assert str(caught.value) == text
 
 
+@pytest.mark.parametrize(
+    ("limits", "code", "text"),
+    [
+        (Limits(memory="20m"), 137, "exit code 137: killed, perhaps out of memory: limits.memory is 20m\nx"),
+        (Limits(memory="20m"), 1, "exit code 1: x"),
+        (None, 137, "exit code 137: x"),
+    ],
+    ids=["a limit", "not killed", "no limit"],
+)
+def test_what_the_engine_did_not_notice_may_have_been_the_memory(
+    engine: ServedEngine, tmp_path: Path, limits: Limits | None, code: int, text: str
+) -> None:
+    engine.behaviours = {"main": Behaviour(exit_code=code, output=[("stdout", b"x\n")])}
+    with pytest.raises(RuntimeFailure) as caught:
+        execute(engine, played(tmp_path / "run", limits=limits))
+    assert str(caught.value) == text
+
+
 def test_only_the_last_ten_lines_are_in_the_error(engine: ServedEngine, tmp_path: Path) -> None:
     engine.behaviours = {"main": Behaviour(exit_code=1, output=[("stdout", b"%d\n" % n) for n in range(20)])}
     with pytest.raises(RuntimeFailure) as caught:
