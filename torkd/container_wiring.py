@@ -26,6 +26,9 @@ from torkd.settings.kinds import NEVER
 log = logging.getLogger(__name__)
 
 DOCKER, PODMAN = "docker", "podman"
+REAP_SECONDS = 60.0
+"""How often leftovers are looked for, unless leases are so short that they should go sooner."""
+REAP_LEASES = 4
 _NONE_FOUND = (
     "no container engine was found: neither a Docker socket that torkd may use nor podman "
     "(right would be one of them, or a task without image, which the shell runs)"
@@ -115,6 +118,7 @@ def _make(
     )
     log.info("containers run on %s at %s", engine.name, engine.place)
     chosen = settings.runtime.docker if engine_type == DOCKER else settings.runtime.podman
+    lease = settings.worker.lease.total_seconds()
     options = ContainerOptions(
         node_id=place.node_id,
         privileged=chosen.privileged,
@@ -123,7 +127,8 @@ def _make(
         image_keep=chosen.image_keep,
         image_verify=chosen.image_verify,
         credentials_file=chosen.config.expanduser(),
-        gone_after_seconds=settings.worker.lease.total_seconds(),
+        gone_after_seconds=lease,
+        reap_seconds=min(REAP_SECONDS, REAP_LEASES * lease),
         runs=place.runs,
     )
     here = engine.place.startswith("unix://")
