@@ -92,6 +92,13 @@ def processes_of(base: Path) -> list[psutil.Process]:
     return found
 
 
+def kill_all(base: Path) -> None:
+    """kill -9 of whatever `base` has: some of it ends by itself once the rest is gone."""
+    for process in processes_of(base):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
 def server_pid(base: Path) -> int:
     """The server's process id, or 0 when there is none now."""
     try:

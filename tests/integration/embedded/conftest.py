@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.embedded_process import Starter, eventually, kill, processes_of
+from tests.support.embedded_process import Starter, eventually, kill_all, processes_of
 from tests.support.postgres import room
 from torkd.datastore.embedded import start_embedded
 
@@ -24,8 +24,7 @@ def place() -> Iterator[Path]:
         yield folder
         eventually(lambda: not processes_of(folder), f"no process is left in {folder}: {processes_of(folder)}")
     finally:
-        for process in processes_of(folder):
-            kill(process.pid)
+        kill_all(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -46,5 +45,8 @@ def base(_made_once: Path, place: Path) -> Path:
 
 
 @pytest.fixture
-def starter(base: Path) -> Starter:
-    return Starter(base).answer()
+def starter(base: Path) -> Iterator[Starter]:
+    """What the test left of it is ended and reaped, so that a failure stays that of one test."""
+    process = Starter(base).answer()
+    yield process
+    process.kill()

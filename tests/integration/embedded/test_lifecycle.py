@@ -16,6 +16,7 @@ from tests.support.embedded_process import (
     eventually,
     kept,
     kill,
+    kill_all,
     make_table,
     processes_of,
     server_pid,
@@ -157,8 +158,7 @@ def test_server_orphaned_by_killing_starter_and_keeper_is_taken_over(starter: St
 
 def test_rows_survive_killing_everything_at_once(starter: Starter) -> None:
     make_table(starter.dsn)
-    for process in processes_of(starter.base):
-        process.kill()
+    kill_all(starter.base)
     starter.kill()
     server = start_embedded(starter.base)
     assert kept(server.dsn) == [(42,)]
