@@ -18,7 +18,7 @@ from tork.account import ADMIN_SLUG, Account, ApiKey
 from tork.errors import NotFound, StartError, StateConflict, TorkError
 from torkd.accounts.issuing import create_key
 from torkd.accounts.names import check_slug, check_username
-from torkd.accounts.passwords import LONGEST_PASSWORD_BYTES, hash_password
+from torkd.accounts.passwords import hash_password, what_is_wrong_with
 from torkd.clock import new_id
 from torkd.coordinator_wiring import make_datastore
 from torkd.database import configured_database
@@ -54,14 +54,12 @@ def accounts(options: argparse.Namespace, loaded: Loaded, extensions: Extensions
 
 
 def _named(error: TorkError, options: argparse.Namespace) -> str:
-    """The error, with the name that it is about where it is one of a sentence such as "role not found"."""
+    """The error, with the name where clients of the API count on a sentence without, and with what to do on this machine."""
     sentence = str(error)
-    if not sentence.endswith((" not found", " already exists")):
-        return sentence
-    noun, _, rest = sentence.partition(" ")
-    name = options.role if noun == "role" else options.name
-    advice = f" (torkd {noun} list tells those that exist)" if rest == "not found" else ""
-    return f"{noun} '{name}' {rest}{advice}"
+    noun = sentence.partition(" ")[0]
+    if sentence == "user already exists":
+        return f"user '{options.name}' already exists"
+    return f"{sentence} (torkd {noun} list tells those that exist)" if sentence.endswith(" not found") else sentence
 
 
 def _password(options: argparse.Namespace) -> str:
@@ -73,8 +71,8 @@ def _password(options: argparse.Namespace) -> str:
     password = password.strip()
     if not password:
         raise StartError("there is no password (right would be --password-file FILE, or a line on stdin)")
-    if len(password.encode()) > LONGEST_PASSWORD_BYTES:
-        raise StartError(f"the password is too long (right would be at most {LONGEST_PASSWORD_BYTES} bytes)")
+    if wrong := what_is_wrong_with(password):
+        raise StartError(wrong)
     return password
 
 

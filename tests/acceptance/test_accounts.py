@@ -96,7 +96,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 def test_accounts_are_made_on_the_machine_of_the_daemon(secured: Secured) -> None:
     listed = secured.torkd("user", "list")
     assert listed.stdout == "ada\tenabled\tadmin\nbob\tenabled\tcrew\neve\tenabled\t-\nguest\tdisabled\t-\n"
-    again = secured.torkd("user", "create", "ada", stdin="x")
+    again = secured.torkd("user", "create", "ada", stdin="long-enough")
     assert (again.returncode, again.stderr) == (2, "torkd: user 'ada' already exists\n")
 
 
@@ -112,11 +112,20 @@ def test_accounts_are_made_on_the_machine_of_the_daemon(secured: Secured) -> Non
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_what_can_not_be_is_told_in_one_sentence(secured: Secured, words: tuple[str, ...], told: str) -> None:
-    ran = secured.torkd(*words, stdin="secret")
+    ran = secured.torkd(*words, stdin="very-secret")
     assert ran.returncode in {1, 2}
     assert ran.stderr.startswith(told)
     assert ran.stderr.count("\n") == 1
     assert "secret" not in ran.stderr
+
+
+@pytest.mark.parametrize("words", [("create", "zoe"), ("passwd", "ada")], ids=" ".join)
+def test_a_password_that_is_too_short_changes_nothing(secured: Secured, words: tuple[str, ...]) -> None:
+    ran = secured.torkd("user", *words, stdin="7-signs\n")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == "torkd: the password is too short (right would be at least 8 characters)\n"
+    assert "zoe" not in secured.torkd("user", "list").stdout
+    assert secured.get("ada", "/users/me")["username"] == "ada"
 
 
 def test_a_password_has_to_be_there(secured: Secured) -> None:

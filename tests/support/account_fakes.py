@@ -9,7 +9,7 @@ from tork.account import Account, ApiKey, AuditEntry, PermissionDefinition, Role
 from tork.errors import NotFound
 from tork.page import Page
 from torkd.accounts.passwords import hash_password
-from torkd.datastore.account_protocol import Act, AuditQuery, Credentials, NewUser, UserChange, Viewer
+from torkd.datastore.account_protocol import Act, AuditQuery, Credentials, NewUser, UserChange, Viewer, not_found
 
 ADMIN = Role(id="r-admin", slug="admin", name="Administrators")
 
@@ -66,46 +66,46 @@ class FakeAccounts:
         return _page([])
 
     def get_user(self, reference: str) -> Account:
-        raise NotFound("user not found")
+        raise not_found("user", reference)
 
     def create_user(self, user: NewUser) -> Account:
         return Account(id=user.id, username=user.username, name=user.name, roles=list(user.roles))
 
     def change_user(self, reference: str, change: UserChange) -> Account:
-        raise NotFound("user not found")
+        raise not_found("user", reference)
 
     def delete_user(self, reference: str) -> Account:
-        raise NotFound("user not found")
+        raise not_found("user", reference)
 
     def list_roles(self, *, page: int, size: int) -> Page[Role]:
         return _page([ADMIN])
 
     def get_role(self, reference: str) -> Role:
-        raise NotFound("role not found")
+        raise not_found("role", reference)
 
     def create_role(self, role_id: str, slug: str, name: str) -> Role:
         return Role(id=role_id, slug=slug, name=name)
 
     def rename_role(self, reference: str, name: str) -> Role:
-        raise NotFound("role not found")
+        raise not_found("role", reference)
 
     def delete_role(self, reference: str) -> Role:
-        raise NotFound("role not found")
+        raise not_found("role", reference)
 
     def list_keys(self, *, page: int, size: int) -> Page[ApiKey]:
         return _page([])
 
     def get_key(self, reference: str) -> ApiKey:
-        raise NotFound("key not found")
+        raise not_found("key", reference)
 
     def create_key(self, user: NewUser) -> ApiKey:
-        raise NotFound("key not found")
+        raise not_found("key", user.name)
 
     def change_key(self, reference: str, change: UserChange) -> ApiKey:
-        raise NotFound("key not found")
+        raise not_found("key", reference)
 
     def delete_key(self, reference: str) -> ApiKey:
-        raise NotFound("key not found")
+        raise not_found("key", reference)
 
     def list_audit(self, query: AuditQuery, *, page: int, size: int) -> Page[AuditEntry]:
         return _page([])

@@ -12,11 +12,27 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+SHORTEST_PASSWORD = 8
+"""In characters. It counts when a password is set: shorter ones of before still sign in."""
 LONGEST_PASSWORD_BYTES = 72
 """More is refused by the system whose API this is, and its clients count on that."""
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 AT_ONCE = max(2, min(os.cpu_count() or 2, 8))
 _AT_ONCE = threading.BoundedSemaphore(AT_ONCE)
+
+
+def what_is_wrong_with(password: str) -> str:
+    """Why it can't be set as a password, and what would be right; empty when it can."""
+    if len(password) < SHORTEST_PASSWORD:
+        return f"the password is too short (right would be at least {SHORTEST_PASSWORD} characters)"
+    if is_too_long(password):
+        return f"the password is too long (right would be at most {LONGEST_PASSWORD_BYTES} bytes)"
+    return ""
+
+
+def is_too_long(password: str) -> bool:
+    """Whether it has more than can be checked."""
+    return len(password.encode("utf-8", "replace")) > LONGEST_PASSWORD_BYTES
 
 
 def hash_password(password: str) -> str:

@@ -13,17 +13,18 @@ _NUMBER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 def page_number(req: falcon.Request, name: str = "page") -> int:
     """The page asked for, from 1."""
-    return max(_integer(req, name, "page number", default=1), 1)
+    return max(_integer(req, name, "page number" if name == "page" else name, default=1), 1)
 
 
 def page_size(req: falcon.Request, name: str = "size", *, default: int, most: int) -> int:
     """How many items a page has at most."""
-    return min(max(_integer(req, name, "size", default=default), 1), most)
+    return min(max(_integer(req, name, name, default=default), 1), most)
 
 
 def bounded(req: falcon.Request, name: str, *, default: int, most: int) -> int:
     """A number of things, at least one."""
-    return min(max(_integer(req, name, name, default=default), 1), most)
+    accepted = f" (right would be a number from 1 to {most})"
+    return min(max(_integer(req, name, name, default=default, advice=accepted), 1), most)
 
 
 def log_page_size(req: falcon.Request) -> int:
@@ -37,10 +38,10 @@ def listed(req: falcon.Request, name: str) -> tuple[str, ...]:
     return tuple(value.strip() for text in texts for value in text.split(",") if value.strip())
 
 
-def _integer(req: falcon.Request, name: str, noun: str, *, default: int) -> int:
+def _integer(req: falcon.Request, name: str, noun: str, *, default: int, advice: str = "") -> int:
     text = req.get_param(name)
     if text is None or text == "":
         return default
     if not _NUMBER.fullmatch(text):
-        raise refusal(400, f"invalid {noun}: {text}")
+        raise refusal(400, f"invalid {noun}: {text}{advice}")
     return int(text)

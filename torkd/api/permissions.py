@@ -18,7 +18,7 @@ from tork.errors import NotFound, TorkError
 from torkd.accounts.caller import Caller
 from torkd.api.auth import address_of, caller_of
 from torkd.api.errors import refusal
-from torkd.datastore.account_protocol import Act, Viewer
+from torkd.datastore.account_protocol import Act, Viewer, not_found
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Permissions:
                 raise refusal(403, ADMINS_ONLY)
             case Access.SELF:
                 if params["user"] not in {"me", caller.user_id, caller.username}:
-                    raise NotFound("user not found")
+                    raise not_found("user", params["user"])
             case Access.JOB:
                 self._require(caller, params["job_id"], "job not found")
             case Access.SCHEDULE:

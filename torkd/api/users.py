@@ -9,7 +9,7 @@ from tork.errors import NotFound, StateConflict
 from tork.page import Page
 from tork.wire import Told
 from torkd.accounts.names import check_username
-from torkd.accounts.passwords import LONGEST_PASSWORD_BYTES, hash_password, is_password
+from torkd.accounts.passwords import hash_password, is_password, is_too_long, what_is_wrong_with
 from torkd.api.accounts import PAGING, AccountsResource, answer_done, answer_page, told
 from torkd.api.auth import caller_of
 from torkd.api.documents import read_document
@@ -163,5 +163,7 @@ class UsersResource(AccountsResource):
 
 
 def _check_password(password: str) -> None:
-    if len(password.encode("utf-8", "replace")) > LONGEST_PASSWORD_BYTES:
-        raise refusal(400, "invalid password")
+    if is_too_long(password):
+        raise refusal(400, "invalid password")  # the words of the system whose API this is
+    if wrong := what_is_wrong_with(password):
+        raise refusal(400, wrong)

@@ -11,10 +11,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tork.account import GUEST_ID, Account, ApiKey, AuditEntry, PermissionDefinition, Role, User
+from tork.errors import NotFound
 from tork.page import Page
 
 AUDIT_SECONDS = 2160 * 3600.0
 """How long the log of who did what is kept, unless told otherwise."""
+
+
+def not_found(noun: str, reference: str) -> NotFound:
+    """There is no user, role or key that is called so, or has this id. The same words for what somebody may not see."""
+    return NotFound(f"{noun} '{reference[:100]}' not found")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

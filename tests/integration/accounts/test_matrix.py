@@ -130,7 +130,7 @@ MATRIX: dict[tuple[str, str], tuple[Make, tuple[int, ...]]] = {
     ("GET", "/doctor"): (at("/doctor"), ADMIN),
     ("POST", "/doctor/fix"): (at("/doctor/fix?dryRun=true"), ADMIN),
     ("GET", "/users"): (at("/users"), ADMIN),
-    ("POST", "/users"): (lambda scene: ("/users", {"username": scene.name(), "password": "p"}), ADMIN),
+    ("POST", "/users"): (lambda scene: ("/users", {"username": scene.name(), "password": "long-enough"}), ADMIN),
     ("GET", "/users/{user}"): (of("/users/{}", Scene.user), (401, 404, 404, 404, 200)),
     ("PUT", "/users/{user}"): (of("/users/{}", Scene.user, {"name": "Ada"}), ADMIN),
     ("DELETE", "/users/{user}"): (of("/users/{}", Scene.user), ADMIN),

@@ -20,7 +20,9 @@ def refused(world: World, method: str, path: str, body: Any, status: int = 400) 
 
 
 def test_a_user_is_made_shown_changed_and_deleted(world: World) -> None:
-    made = world.ask("admin", "POST", "/users", {"username": " zoe ", "password": " pass ", "name": "Zoe", "extra": 1})
+    made = world.ask(
+        "admin", "POST", "/users", {"username": " zoe ", "password": " long-enough ", "name": "Zoe", "extra": 1}
+    )
     assert made.status_code == 200
     user = made.json
     assert (user["username"], user["name"], len(user["id"])) == ("zoe", "Zoe", 32)
@@ -30,26 +32,31 @@ def test_a_user_is_made_shown_changed_and_deleted(world: World) -> None:
     changed = world.ask("admin", "PUT", "/users/zoe", {"name": "Zoë", "roles": ["crew"], "disabled": True}).json
     assert (changed["name"], changed["roles"], changed["disabled"]) == ("Zoë", ["crew"], True)
     assert world.ask("admin", "DELETE", "/users/zoe").json == {"status": "OK"}
-    assert refused(world, "GET", "/users/zoe", None, 404) == "user not found"
+    assert refused(world, "GET", "/users/zoe", None, 404) == "user 'zoe' not found"
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"password": "p"}, "must provide username"),
-        ({"username": "  ", "password": "p"}, "must provide username"),
+        ({"password": "long-enough"}, "must provide username"),
+        ({"username": "  ", "password": "long-enough"}, "must provide username"),
         ({"username": "u"}, "must provide password"),
         ({"username": "u", "password": " "}, "must provide password"),
-        ({"username": "admin", "password": "p"}, "user already exists"),
-        ({"username": "guest", "password": "p"}, "user already exists"),
+        ({"username": "admin", "password": "long-enough"}, "user already exists"),
+        ({"username": "guest", "password": "long-enough"}, "user already exists"),
+        (
+            {"username": "u", "password": "  seven 7  "},
+            "the password is too short (right would be at least 8 characters)",
+        ),
+        ({"username": "u", "password": "é" * 7}, "the password is too short (right would be at least 8 characters)"),
         ({"username": "u", "password": "p" * 73}, "invalid password"),
         ({"username": "u", "password": "é" * 37}, "invalid password"),
-        ({"username": "a:b", "password": "p"}, "the username has ':', '/' or signs"),
-        ({"username": "me", "password": "p"}, "'me' can't be a username"),
-        ({"username": "0" * 32, "password": "p"}, "'00000000000000000000000000000000' can't be a username"),
-        ({"username": "u" * 101, "password": "p"}, "the username is too long"),
-        ({"username": "u", "password": "p", "roles": ["nope"]}, "there is no role 'nope'"),
-        ({"username": 7, "password": "p"}, "the body is wrong: Expected `str | null`, got `int`"),
+        ({"username": "a:b", "password": "long-enough"}, "the username has ':', '/' or signs"),
+        ({"username": "me", "password": "long-enough"}, "'me' can't be a username"),
+        ({"username": "0" * 32, "password": "long-enough"}, "'00000000000000000000000000000000' can't be a username"),
+        ({"username": "u" * 101, "password": "long-enough"}, "the username is too long"),
+        ({"username": "u", "password": "long-enough", "roles": ["nope"]}, "there is no role 'nope'"),
+        ({"username": 7, "password": "long-enough"}, "the body is wrong: Expected `str | null`, got `int`"),
         ([], "the body is wrong: Expected `object`, got `array`"),
     ],
 )
@@ -99,7 +106,7 @@ def test_roles_count_at_once(world: World) -> None:
     assert "roles" not in world.ask("admin", "DELETE", "/users/xena/roles/admin").json
     assert world.status("xena", "GET", "/users") == 403
     assert refused(world, "DELETE", "/users/xena/roles/admin", None, 404) == "xena does not have the role admin"
-    assert refused(world, "PUT", "/users/xena/roles/nope", None, 404) == "role not found"
+    assert refused(world, "PUT", "/users/xena/roles/nope", None, 404) == "role 'nope' not found"
 
 
 def test_everybody_has_an_account_and_a_password_of_their_own(world: World) -> None:
@@ -107,15 +114,25 @@ def test_everybody_has_an_account_and_a_password_of_their_own(world: World) -> N
     me = world.ask("wim", "GET", "/users/me").json
     assert (me["username"], me["roles"]) == ("wim", ["crew"])
     assert world.ask("wim", "GET", "/users/wim").json == me
-    wrong = world.ask("wim", "PUT", "/users/me/password", {"password": "new", "current": "wrong"})
+    wrong = world.ask("wim", "PUT", "/users/me/password", {"password": "new-and-long", "current": "wrong"})
     assert (wrong.status_code, wrong.json["message"]) == (400, "current: not the present password")
-    changed = world.ask("wim", "PUT", "/users/me/password", {"password": "new", "current": PASSWORD})
+    changed = world.ask("wim", "PUT", "/users/me/password", {"password": "new-and-long", "current": PASSWORD})
     assert changed.json == {"status": "OK"}
     assert world.status("wim", "GET", "/jobs") == 401
     assert world.ask("admin", "PUT", "/users/wim/password", {"password": PASSWORD}).json == {"status": "OK"}
     assert world.status("wim", "GET", "/jobs") == 200
-    own = world.ask("admin", "PUT", "/users/me/password", {"password": "new"})
+    own = world.ask("admin", "PUT", "/users/me/password", {"password": "new-and-long"})
     assert (own.status_code, own.json["message"]) == (400, "current: not the present password")
+
+
+def test_a_password_of_eight_characters_is_taken_and_none_shorter(world: World) -> None:
+    world.add_user("una")
+    too_short = "the password is too short (right would be at least 8 characters)"
+    assert refused(world, "PUT", "/users/una", {"password": "seven77"}) == too_short
+    assert refused(world, "PUT", "/users/una/password", {"password": "seven77"}) == too_short
+    assert world.status("una", "GET", "/jobs") == 200
+    assert world.ask("admin", "PUT", "/users/una/password", {"password": "\u00e9ight888"}).json == {"status": "OK"}
+    assert world.status("una", "GET", "/jobs") == 401
 
 
 @pytest.mark.parametrize(
@@ -172,7 +189,10 @@ def test_roles_that_are_given_at_the_same_time_are_all_had(world: World) -> None
 
 def test_the_guest_is_built_in(world: World) -> None:
     assert refused(world, "DELETE", "/users/guest", None) == "the guest is built in and can't be deleted"
-    assert refused(world, "PUT", "/users/guest", {"password": "p"}) == "the guest is built in and can't be changed"
+    assert (
+        refused(world, "PUT", "/users/guest", {"password": "long-enough"})
+        == "the guest is built in and can't be changed"
+    )
 
 
 def test_a_name_is_free_again_but_its_jobs_are_not(world: World) -> None:
@@ -189,13 +209,13 @@ def test_a_name_is_free_again_but_its_jobs_are_not(world: World) -> None:
 def test_a_role_is_made_shown_renamed_and_deleted(world: World) -> None:
     made = world.ask("admin", "POST", "/roles", {"slug": "night-shift", "name": "The night shift"}).json
     assert (made["slug"], made["name"], len(made["id"])) == ("night-shift", "The night shift", 32)
-    assert refused(world, "POST", "/roles", {"slug": "night-shift"}) == "role already exists"
+    assert refused(world, "POST", "/roles", {"slug": "night-shift"}) == "role 'night-shift' already exists"
     assert world.ask("admin", "GET", "/roles/night-shift").json == made
     assert world.ask("admin", "PUT", "/roles/night-shift", {"name": "Nights"}).json["name"] == "Nights"
     assert refused(world, "PUT", "/roles/night-shift", {"name": "N", "slug": "x"}).startswith("a role's slug can't be")
     assert "night-shift" in {role["slug"] for role in world.ask("admin", "GET", "/roles?size=100").json["items"]}
     assert world.ask("admin", "DELETE", f"/roles/{made['id']}").json == {"status": "OK"}
-    assert refused(world, "GET", "/roles/night-shift", None, 404) == "role not found"
+    assert refused(world, "GET", "/roles/night-shift", None, 404) == "role 'night-shift' not found"
 
 
 @pytest.mark.parametrize(
@@ -236,15 +256,15 @@ def test_a_key_is_told_once_and_can_be_revoked(world: World) -> None:
     assert made["key"] not in world.ask("admin", "GET", "/keys").text
     me = world.ask(bearer, "GET", "/users/me").json
     assert (me["username"], me["roles"]) == ("key:ci", ["crew"])
-    assert world.ask(bearer, "PUT", "/users/me/password", {"password": "p"}).status_code == 400
-    assert refused(world, "POST", "/keys", {"name": "ci"}) == "key already exists"
+    assert world.ask(bearer, "PUT", "/users/me/password", {"password": "long-enough"}).status_code == 400
+    assert refused(world, "POST", "/keys", {"name": "ci"}) == "key 'ci' already exists"
     assert world.ask("admin", "PUT", f"/keys/{made['id']}", {"name": "cd", "disabled": True}).json["name"] == "cd"
     assert world.status(bearer, "GET", "/jobs") == 401
     world.ask("admin", "PUT", "/keys/cd", {"disabled": False})
     assert world.status(bearer, "GET", "/jobs") == 200
     assert world.ask("admin", "DELETE", "/keys/cd").json == {"status": "OK"}
     assert world.status(bearer, "GET", "/jobs") == 401
-    assert refused(world, "GET", "/keys/cd", None, 404) == "key not found"
+    assert refused(world, "GET", "/keys/cd", None, 404) == "key 'cd' not found"
 
 
 def test_neither_keys_nor_passwords_are_stored(world: World) -> None:

@@ -25,11 +25,11 @@ def say(patch: pytest.MonkeyPatch, data: bytes) -> None:
 
 @pytest.mark.parametrize("source", ["-", None, "file"])
 def test_it_is_the_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None) -> None:
-    data = "gehört\r\nnot this".encode()
+    data = "ungehört\r\nnot this".encode()
     say(monkeypatch, data)
     (tmp_path / "file").write_bytes(data)
     monkeypatch.chdir(tmp_path)
-    assert _password(given(source)) == "gehört"
+    assert _password(given(source)) == "ungehört"
 
 
 @pytest.mark.parametrize("source", ["-", "file"])
@@ -50,3 +50,18 @@ def test_an_end_of_input_at_the_prompt_is_no_password(monkeypatch: pytest.Monkey
     monkeypatch.setattr(getpass, "getpass", end)
     with pytest.raises(StartError, match="there is no password"):
         _password(given(None))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("  seven77 \n", "the password is too short (right would be at least 8 characters)"),
+        ("é" * 37, "the password is too long (right would be at most 72 bytes)"),
+    ],
+    ids=["short", "long"],
+)
+def test_one_that_can_not_be_is_refused(monkeypatch: pytest.MonkeyPatch, text: str, told: str) -> None:
+    say(monkeypatch, text.encode())
+    with pytest.raises(StartError) as refused:
+        _password(given("-"))
+    assert str(refused.value) == told

@@ -84,7 +84,10 @@ def test_fire_times_are_counted_within_bounds(api: Api, count: str, times: int) 
 def test_a_count_that_is_no_number_is_refused(api: Api) -> None:
     store(api)
     answer = api.get("/scheduled-jobs/s1/next", query_string="count=x")
-    assert (answer.status_code, answer.json) == (400, {"message": "invalid count: x"})
+    assert (answer.status_code, answer.json) == (
+        400,
+        {"message": "invalid count: x (right would be a number from 1 to 100)"},
+    )
 
 
 def test_a_zone_that_is_gone_is_told(api: Api) -> None:

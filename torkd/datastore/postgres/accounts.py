@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
@@ -22,7 +22,7 @@ from tork.account import (
 )
 from tork.errors import NotFound, StateConflict
 from tork.page import Page
-from torkd.datastore.account_protocol import Act, AuditQuery, Credentials, NewUser, UserChange, Viewer
+from torkd.datastore.account_protocol import Act, AuditQuery, Credentials, NewUser, UserChange, Viewer, not_found
 from torkd.datastore.postgres import account_rows as rows
 from torkd.datastore.postgres.pages import COUNT_LIMIT, offset_of, page_of
 from torkd.datastore.postgres.querying import Querying, Row, bindable
@@ -118,7 +118,7 @@ class PostgresAccounts(Querying):
         with self._changing() as cursor:
             row = cursor.execute(_SQL.insert_role, asked).fetchone()
         if row is None:
-            raise StateConflict("role already exists")
+            raise StateConflict(f"role '{slug}' already exists")
         return rows.read_role(row)
 
     def rename_role(self, reference: str, name: str) -> Role:
@@ -206,21 +206,21 @@ def audit_rows(acts: Sequence[Act]) -> str:
 def _account(cursor: psycopg.Cursor[Row], reference: str, *, is_key: bool) -> Row:
     row = cursor.execute(_SQL.get_account, {"reference": bindable(reference), "is_key": is_key}).fetchone()
     if row is None:
-        raise NotFound("key not found" if is_key else "user not found")
+        raise not_found("key" if is_key else "user", reference)
     return row
 
 
 def _key(cursor: psycopg.Cursor[Row], reference: str) -> Row:
-    try:
-        return _account(cursor, reference, is_key=True)
-    except NotFound:
-        return _account(cursor, KEY_PREFIX + reference, is_key=True)
+    for name in (reference, KEY_PREFIX + reference):
+        with suppress(NotFound):
+            return _account(cursor, name, is_key=True)
+    raise not_found("key", reference)
 
 
 def _role(cursor: psycopg.Cursor[Row], reference: str) -> Row:
     row = cursor.execute(_SQL.get_role, {"reference": bindable(reference)}).fetchone()
     if row is None:
-        raise NotFound("role not found")
+        raise not_found("role", reference)
     return row
 
 
@@ -233,7 +233,7 @@ def _insert(cursor: psycopg.Cursor[Row], user: NewUser, noun: str) -> None:
         "disabled": user.disabled,
     }
     if cursor.execute(_SQL.insert_user, values).fetchone() is None:
-        raise StateConflict(f"{noun} already exists")
+        raise _taken(noun, user.username)
     if user.roles:
         _set_roles(cursor, user.id, user.roles)
 
@@ -242,7 +242,7 @@ def _change(cursor: psycopg.Cursor[Row], account: Row, change: UserChange, noun:
     user_id = account["id"]
     username = None if change.username is None else bindable(change.username)
     if username is not None and cursor.execute(_SQL.name_is_taken, {"id": user_id, "username": username}).fetchone():
-        raise StateConflict(f"{noun} already exists")
+        raise _taken(noun, username)
     values = {
         "id": user_id,
         "name": None if change.name is None else bindable(change.name),
@@ -256,6 +256,12 @@ def _change(cursor: psycopg.Cursor[Row], account: Row, change: UserChange, noun:
         roles = {*(account["roles"] if roles is None else roles), *change.granted} - {*change.revoked}
     if roles is not None:
         _set_roles(cursor, user_id, roles)
+
+
+def _taken(noun: str, username: str) -> StateConflict:
+    """For users the sentence that clients of the system whose API this is may look for."""
+    name = "" if noun == "user" else f" '{username.removeprefix(KEY_PREFIX)}'"
+    return StateConflict(f"{noun}{name} already exists")
 
 
 def _set_roles(cursor: psycopg.Cursor[Row], user_id: str, slugs: Collection[str]) -> None:

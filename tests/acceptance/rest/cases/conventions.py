@@ -150,8 +150,8 @@ NUMBERS = [
     Case("task-log-page", "GET", "/tasks/{first}/log?page=x", 400, message("invalid page number: x")),
     Case("task-log-size", "GET", "/tasks/{first}/log?size=x", 400, message("invalid size: x")),
     Case("dead-page", "GET", "/queues/dead?page=x", 400, message("invalid page number: x")),
-    Case("execution-page", "GET", "/jobs/{done}?executionPage=x", 400, message("invalid page number: x")),
-    Case("execution-size", "GET", "/jobs/{done}?executionSize=x", 400, message("invalid size: x")),
+    Case("execution-page", "GET", "/jobs/{done}?executionPage=x", 400, message("invalid executionPage: x")),
+    Case("execution-size", "GET", "/jobs/{done}?executionSize=x", 400, message("invalid executionSize: x")),
     Case("dry-run", "POST", "/doctor/fix?dryRun=x", 400, message("invalid dryRun: x (right would be true or false)")),
 ]
 
