@@ -48,7 +48,21 @@ def test_loading_looks_up_what_it_needs_with_a_plan_from_when_there_was_one_job(
         assert seen <= 5 * JOBS, scan
 
 
-def test_plans_are_made_anew_once_in_a_while(play: DatastorePlay, monkeypatch: pytest.MonkeyPatch) -> None:
+ALWAYS, NEVER = 0, 10**9
+
+
+@pytest.mark.parametrize(
+    ("limits", "made_anew"),
+    [
+        pytest.param({"PLAN_SECONDS": ALWAYS, "PLAN_USES": ALWAYS, "PLAN_SECONDS_AT_MOST": NEVER}, True, id="used-up"),
+        pytest.param({"PLAN_SECONDS": ALWAYS, "PLAN_USES": NEVER, "PLAN_SECONDS_AT_MOST": NEVER}, False, id="unused"),
+        pytest.param({"PLAN_SECONDS": NEVER, "PLAN_USES": ALWAYS, "PLAN_SECONDS_AT_MOST": NEVER}, False, id="young"),
+        pytest.param({"PLAN_SECONDS": NEVER, "PLAN_USES": NEVER, "PLAN_SECONDS_AT_MOST": ALWAYS}, True, id="old"),
+    ],
+)
+def test_plans_are_made_anew_once_in_a_while(
+    play: DatastorePlay, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int], made_anew: bool
+) -> None:
     play.submit(a_job(a_task("a"), a_task("b")))
     discarded: list[str] = []
     execute = psycopg.Connection.execute
@@ -59,9 +73,10 @@ def test_plans_are_made_anew_once_in_a_while(play: DatastorePlay, monkeypatch: p
         return execute(connection, query, *args, **kwargs)
 
     monkeypatch.setattr(psycopg.Connection, "execute", noting)
-    monkeypatch.setattr(pool, "PLAN_SECONDS", 0.0)
+    for name, limit in limits.items():
+        monkeypatch.setattr(pool, name, limit)
     report = report_of(play.task("a"))
     with counted_statements() as statements:
         play.handle(report)
-    assert discarded == ["DISCARD PLANS"]
+    assert discarded == (["DISCARD PLANS"] if made_anew else [])
     assert len(statements) == 3

@@ -2,7 +2,7 @@
 
 Two pools. The engine's connections plan every statement as index look-ups: its tables go from empty to huge within
 seconds, and a plan that was right for the empty one would read all of the huge one until the next ANALYZE. For the same
-reason a plan is not kept for long. People's questions are planned as usual, and can't use up the engine's connections.
+reason a plan is not kept for long, nor made anew so often that planning is what the database does. People's questions are planned as usual, and can't use up the engine's connections.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -50,7 +50,11 @@ _READING = f"{_COMMON} -c statement_timeout=30s -c plan_cache_mode=force_custom_
 
 
 PLAN_SECONDS = 0.5
-"""How long a plan may be used: jobs by the thousand can come in that time, and planning takes a few milliseconds."""
+"""How long plans are used however much is done with them: jobs by the thousand can come in that time."""
+PLAN_USES = 32
+"""In how many transactions plans are used however fast they age: planning takes longer than what most of them do."""
+PLAN_SECONDS_AT_MOST = 30.0
+"""How long plans are used at most: others may fill the tables."""
 _REFUSALS = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.ProgramLimitExceeded)
 """What is wrong with a value: SQLSTATE classes 22 and 23, and values larger than the database can take (54000)."""
 
@@ -66,6 +70,19 @@ class PoolOptions:
     max_idle_time: float = 300.0
     wait: float = 10.0
     """How long to wait for a connection before the database counts as unavailable."""
+
+
+@dataclass(kw_only=True, slots=True)
+class _Plans:
+    """What is known of a connection's plans."""
+
+    made_at: float = field(default_factory=time.monotonic)
+    uses: int = 0
+
+    def are_stale(self, now: float) -> bool:
+        """Whether the tables may have outgrown them."""
+        age = now - self.made_at
+        return age >= (PLAN_SECONDS if self.uses >= PLAN_USES else PLAN_SECONDS_AT_MOST)
 
 
 class Pool:
@@ -89,7 +106,7 @@ class Pool:
         self._keeps_plans = "force_generic_plan" in settings
         self._away_since = 0.0
         """When the first connection failed of an outage that goes on; 0: there is none."""
-        self._planned_at: WeakKeyDictionary[Connection, float] = WeakKeyDictionary()
+        self._plans: WeakKeyDictionary[Connection, _Plans] = WeakKeyDictionary()
 
     def open(self) -> None:
         """Connect. Raises `DatastoreUnavailable`, and may be called again then."""
@@ -136,10 +153,12 @@ class Pool:
         """
         if not self._keeps_plans:
             return
-        now = time.monotonic()
-        if now - self._planned_at.setdefault(connection, now) >= PLAN_SECONDS:
-            self._planned_at[connection] = now
+        plans = self._plans.setdefault(connection, _Plans())
+        if plans.are_stale(time.monotonic()):
+            self._plans[connection] = _Plans()
             connection.execute("DISCARD PLANS")
+        else:
+            plans.uses += 1
 
     def _look_at_others(self) -> None:
         """Other connections are likely dead too; look at once instead of failing on each of them in turn."""
