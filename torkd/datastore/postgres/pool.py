@@ -2,7 +2,8 @@
 
 Two pools. The engine's connections plan every statement as index look-ups: its tables go from empty to huge within
 seconds, and a plan that was right for the empty one would read all of the huge one until the next ANALYZE. For the same
-reason a plan is not kept for long, nor made anew so often that planning is what the database does. People's questions are planned as usual, and can't use up the engine's connections.
+reason a plan is not kept for long, nor made anew so often that planning is what the database does. People's questions
+are planned as usual, and can't use up the engine's connections.
 """
 
 from __future__ import annotations
