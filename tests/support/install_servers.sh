@@ -18,6 +18,7 @@ needs setpriv util-linux
 needs ip iproute2
 needs systemd-analyze systemd
 needs openssl openssl
+needs curl curl
 needs iptables iptables
 needs runc runc
 needs dockerd docker.io
