@@ -75,11 +75,17 @@ def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:
 
 
 def _culprit(execution: list[TaskReport]) -> TaskReport | None:
-    """The task that failed: of a composite, the one inside it."""
+    """The task that failed: of a composite, the one inside it, unless its own error tells of several."""
     failed = [task for task in execution if task.state is TaskState.FAILED]
-    parents = {task.parent_id for task in failed}
-    inner = [task for task in failed if task.id not in parents]
+    gone_on = {task.id for task in failed if _failures(task)}
+    parents = {task.parent_id for task in failed} - gone_on
+    inner = [task for task in failed if task.id not in parents and task.parent_id not in gone_on]
     return max(inner, key=_failed_at, default=None)
+
+
+def _failures(task: TaskReport) -> int:
+    composite = task.each or task.parallel
+    return composite.failures if composite else 0
 
 
 def _failed_at(task: TaskReport) -> tuple[int, float]:

@@ -123,10 +123,21 @@ class Sidecar(AuxTask, frozen=True, kw_only=True):
     probe: Annotated[Probe | None, Meta(description="When the sidecar counts as ready")] = None
 
 
+class OnFailure(StrEnum):
+    """What becomes of the other children of a parallel or an each when one has failed."""
+
+    STOP = "stop"
+    CONTINUE = "continue"
+
+
 class Parallel(Given, frozen=True, kw_only=True):
     """Tasks that run at the same time."""
 
     tasks: Annotated[list[TaskDefinition], Meta(description="The tasks, at least one; their names are optional")] = []
+    on_failure: Annotated[
+        str,
+        Meta(description="When one fails: stop the others (the default), or continue with them and fail at the end"),
+    ] = ""
 
 
 class Each(Given, frozen=True, kw_only=True):
@@ -136,6 +147,10 @@ class Each(Given, frozen=True, kw_only=True):
     task: Annotated[TaskDefinition | None, Meta(description="The task to run; its name is optional")] = None
     var: Annotated[str, Meta(description="The name under which the task sees its element; 'item' when absent")] = ""
     concurrency: Annotated[int, Meta(description="How many may run at once, 0 to 99999; 0 for no limit")] = 0
+    on_failure: Annotated[
+        str,
+        Meta(description="When one fails: stop the others (the default), or continue with them and fail at the end"),
+    ] = ""
 
 
 class WebhookDefinition(Given, frozen=True, kw_only=True):
@@ -215,6 +230,7 @@ class EachProgress(Each, frozen=True, kw_only=True, forbid_unknown_fields=False)
 
     size: int = 0
     completions: int = 0
+    failures: int = 0
     index: int = 0
 
 
@@ -222,6 +238,7 @@ class ParallelProgress(Parallel, frozen=True, kw_only=True, forbid_unknown_field
     """A parallel that runs, with the children that are done."""
 
     completions: int = 0
+    failures: int = 0
 
 
 class Task(TaskDefinition, frozen=True, kw_only=True, forbid_unknown_fields=False):

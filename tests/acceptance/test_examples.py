@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ def needs_containers(path: Path) -> bool:
     return b"\n    image:" in path.read_bytes() or b" image:" in path.read_bytes()
 
 
-SHELL = [path for path in FILES if not needs_containers(path) and path.stem != "nightly"]
+SHELL = [path for path in FILES if not needs_containers(path) and path.stem not in {"nightly", "keep-going"}]
 CONTAINERS = [path for path in FILES if needs_containers(path)]
 
 
@@ -238,6 +239,17 @@ def test_the_example_of_a_schedule_goes_to_the_scheduler_and_its_job_does_what_i
     assert (job["state"], job["result"]) == ("COMPLETED", "42 orders")
     assert "42 orders in 1 day(s)" in daemon.log_text(job["id"])
     assert daemon.call("DELETE", f"/scheduled-jobs/{scheduled['id']}") == {"status": "OK"}
+
+
+def test_the_example_that_keeps_going_fails_at_its_end_and_names_what_failed(daemon: Daemon) -> None:
+    code, job, log = submitted(daemon, EXAMPLES / "keep-going.yaml")
+    assert (code, job["state"], states(job)) == (1, "FAILED", ["FAILED"])
+    assert job["error"].startswith("3 of 20 have failed:\nitem 4 (fetch 4): exit code 1: ")
+    assert log.count("the mirror has no file") == 3
+    ended = Counter(task["state"] for task in job["execution"] if task.get("parentId"))
+    assert ended == {"COMPLETED": 17, "FAILED": 3}
+    for left in Path("/tmp").glob(f"tork-example-*-{job['id']}.*"):
+        left.rmdir()
 
 
 def test_the_subjobs_of_an_example_are_jobs_of_their_own_that_end_well(daemon: Daemon) -> None:

@@ -26,9 +26,9 @@ def a_task(name: str = "task", **fields: Any) -> TaskDefinition:
     return TaskDefinition(name=name, run=fields.pop("run", "true"), **fields)
 
 
-def a_parallel(*tasks: TaskDefinition, name: str = "parallel", **fields: Any) -> TaskDefinition:
+def a_parallel(*tasks: TaskDefinition, name: str = "parallel", on_failure: str = "", **fields: Any) -> TaskDefinition:
     """A task made of tasks that run at the same time."""
-    return TaskDefinition(name=name, parallel=Parallel(tasks=list(tasks)), **fields)
+    return TaskDefinition(name=name, parallel=Parallel(tasks=list(tasks), on_failure=on_failure), **fields)
 
 
 def an_each(
@@ -38,10 +38,17 @@ def an_each(
     concurrency: int = 0,
     each_var: str = "",
     name: str = "each",
+    on_failure: str = "",
     **fields: Any,
 ) -> TaskDefinition:
     """A task that runs once for every element of a list; the child is named `item <index>` unless it is given."""
-    each = Each(list=items, task=task or a_task("item {{ item.index }}"), concurrency=concurrency, var=each_var)
+    each = Each(
+        list=items,
+        task=task or a_task("item {{ item.index }}"),
+        concurrency=concurrency,
+        var=each_var,
+        on_failure=on_failure,
+    )
     return TaskDefinition(name=name, each=each, **fields)
 
 

@@ -30,10 +30,11 @@ from torkd.engine.events import (
     JobSubmitted,
     RestartRequested,
 )
+from torkd.engine.fanout import FAILURES_NAMED
 from torkd.engine.hook_events import HookEvent
 from torkd.engine.reads import NAMESPACES, NOTHING, Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow, TaskRow
-from torkd.engine.view import NotLoadedError, Step, View, attached_jobs
+from torkd.engine.view import Failure, NotLoadedError, Step, View, attached_jobs, below
 
 ITEMS_LOADED = 250
 """Elements, and held-back children, that are loaded for `ChildrenDue`."""
@@ -41,7 +42,7 @@ STEPS_LOADED = 50
 """Further steps that are loaded when a decision asks for one."""
 TASK_TIMES = ("created_at", "scheduled_at", "started_at", "completed_at", "failed_at")
 LEFT_WHEN_NONE = {"error", "result"}
-NOT_UPDATED = {"name", "var", "priority", "retry", "scope", "spec", "created_at"}
+NOT_UPDATED = {"name", "var", "priority", "retry", "goes_on", "scope", "spec", "created_at"}
 """Columns of a task that are written once."""
 
 Row = TypeVar("Row", JobRow, TaskRow)
@@ -130,6 +131,8 @@ class EngineModel:
                 self._load_steps(view, missing.job_id, missing.position, missing.position + STEPS_LOADED)
             if missing.reads is not None:
                 self._load_context(view, missing.job_id, missing.reads)
+            if missing.failures_of is not None:
+                self._load_failures(view, missing.failures_of)
 
     def _new_id(self) -> str:
         self.ids_used += 1
@@ -207,6 +210,20 @@ class EngineModel:
                     known[namespace].setdefault(name, value)
         view.context_reads[job_id] = view.context_reads.get(job_id, NOTHING) | reads
 
+    def _load_failures(self, view: View, parent_id: str) -> None:
+        newest = self.newest_children(parent_id)
+        failed = [task for task in newest.values() if task.state is TaskState.FAILED]
+        view.failures[parent_id] = [
+            Failure(task.item_index or 0, task.name, task.error or "")
+            for task in failed[: FAILURES_NAMED + len(view.new_tasks)]
+        ]
+
+    def newest_children(self, parent_id: str) -> dict[int, TaskRow]:
+        """The latest run of each child, by its place."""
+        children = [task for task in self.tasks.values() if task.parent_id == parent_id and task.item_index is not None]
+        children.sort(key=lambda task: (task.item_index, task.version, task.attempts))
+        return {task.item_index: task for task in children if task.item_index is not None}
+
     # Writing
 
     def _write(self, view: View, outcome: Outcome) -> None:
@@ -246,25 +263,36 @@ class EngineModel:
         ]
 
     def _cancel_trees(self, view: View, outcome: Outcome) -> None:
-        """The statement that cancels what is not in the view."""
-        for top in view.cancelled:
+        """The statements that cancel what is not in the view."""
+        tops = list(view.cancelled)
+        for task_id in view.cancelled_below:
+            below_it, _ = below(task_id, self.tasks.values(), {})
+            for task in [self.tasks[below_id] for below_id in below_it]:
+                if task.state.is_active and task.id not in view.tasks:
+                    self._cancel_task(task, view, outcome)
+            waiting = below_it | {task_id}
+            tops += [job.id for job in self.jobs.values() if job.parent_task_id in waiting]
+        for top in tops:
             for job_id in attached_jobs(self.jobs.values(), top) & set(self.jobs):
                 job = self.jobs[job_id]
                 version = job.version + 1
-                if job_id != top and job.state.is_active:
+                if job_id not in view.jobs and job.state.is_active:
                     self.jobs[job_id] = replace(
                         job, state=JobState.CANCELLED, failed_at=view.cancelled_at, version=version
                     )
-                    if HookEvent.JOB_STATE in job.announces and job_id not in view.jobs:
+                    if HookEvent.JOB_STATE in job.announces:
                         self.announced.append(Announce(HookEvent.JOB_STATE, self.jobs[job_id]))
                 for task in [task for task in self.tasks.values() if task.job_id == job_id and task.state.is_active]:
-                    if task.id in view.tasks:
-                        continue
-                    if task.run_id and task.node_id:
-                        outcome.orders.append(TellNode(OrderKind.STOP, task.node_id, task.run_id))
-                    self.tasks[task.id] = replace(
-                        task, state=TaskState.CANCELLED, failed_at=view.cancelled_at, due_at=None, version=version
-                    )
+                    if task.id not in view.tasks:
+                        self._cancel_task(task, view, outcome)
+
+    def _cancel_task(self, task: TaskRow, view: View, outcome: Outcome) -> None:
+        if task.run_id and task.node_id:
+            outcome.orders.append(TellNode(OrderKind.STOP, task.node_id, task.run_id))
+        job = view.jobs.get(task.job_id) or self.jobs[task.job_id]
+        self.tasks[task.id] = replace(
+            task, state=TaskState.CANCELLED, failed_at=view.cancelled_at, due_at=None, version=job.version
+        )
 
     def _inserted(self, row: TaskRow, view: View) -> TaskRow:
         spec = row.spec
@@ -294,7 +322,7 @@ class EngineModel:
             for task in self.tasks.values()
             if task.state is TaskState.RUNNING
             and task.released < task.size
-            and task.released - task.completions < (task.concurrency or 1_000)
+            and task.released - task.completions - task.failures < (task.concurrency or 1_000)
         ]
 
     def pass_time(self, delay: timedelta) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tests.support.engine_model import EngineModel
 from tork.task import TaskState
 from torkd.engine.fanout import OPEN_WINDOW
-from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.rows import JobRow, TaskKind, TaskRow
 
 DONE = {TaskState.COMPLETED, TaskState.SKIPPED}
 
@@ -56,9 +56,11 @@ def _task_is_sound(model: EngineModel, task: TaskRow) -> None:
 def _counters_are_right(parent: TaskRow, children: list[TaskRow]) -> None:
     places = {child.item_index for child in children}
     done = [child.item_index for child in children if child.state in DONE]
+    failed = {child.item_index for child in _newest(children) if child.state is TaskState.FAILED}
     assert places == set(range(parent.created)), "children are made in order, without gaps"
     assert len(done) == len(set(done)) == parent.completions
-    assert parent.completions <= parent.released <= parent.created <= parent.size
+    assert parent.failures == (len(failed) if parent.goes_on else 0)
+    assert parent.completions + parent.failures <= parent.released <= parent.created <= parent.size
     assert sum(child.attempts == 0 for child in children) == parent.created
     at_work = {child.item_index for child in children if child.state.is_active and child.state is not TaskState.CREATED}
     assert len(at_work) <= (parent.concurrency or OPEN_WINDOW), "never more at a time than the concurrency"
@@ -66,8 +68,18 @@ def _counters_are_right(parent: TaskRow, children: list[TaskRow]) -> None:
     assert all(place is not None and place >= parent.released for place in held_back)
     if parent.state is TaskState.COMPLETED:
         assert parent.completions == parent.size
+    elif parent.state is TaskState.FAILED and parent.failures:
+        assert parent.completions + parent.failures == parent.size, "all others have ended before it fails"
+        assert parent.error
+        assert all(f"{index}" in parent.error for index in failed if parent.kind is TaskKind.EACH)
     elif parent.state is TaskState.RUNNING:
         assert held_back == set(range(parent.released, parent.created))
+
+
+def _newest(children: list[TaskRow]) -> list[TaskRow]:
+    """The latest run of each child."""
+    ordered = sorted(children, key=lambda child: (child.version, child.attempts))
+    return list({child.item_index: child for child in ordered}.values())
 
 
 def _job_is_sound(model: EngineModel, job: JobRow, top_level: list[TaskRow]) -> None:

@@ -47,6 +47,7 @@ class Composite(Told, frozen=True, kw_only=True):
 
     size: int = 0
     completions: int = 0
+    failures: int = 0
     tasks: list[TaskOutline] = []
     task: TaskOutline | None = None
 

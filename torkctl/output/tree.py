@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from torkctl.attempts import runs
-from torkctl.client.documents import JobReport, TaskReport
+from torkctl.client.documents import Composite, JobReport, TaskReport
 from torkctl.error_line import error_line
 from torkctl.nesting import sub_job_id
 from torkctl.output.tables import cell, painted, state_text
@@ -108,14 +108,18 @@ class _Tree:
 
     def kind(self, task: TaskReport) -> str:
         if task.parallel:
-            return "[parallel]"
+            return f"[parallel{_failures_text(task.parallel)}]"
         if task.each:
-            return f"[each {task.each.completions}/{task.each.size}]"
+            return f"[each {task.each.completions}/{task.each.size}{_failures_text(task.each)}]"
         if task.subjob:
             kind = "detached subjob" if task.subjob.detached else "subjob"
             is_shown = task.subjob.id in self.sub_jobs and not self.with_ids
             return f"[{kind}]" if is_shown or not task.subjob.id else f"[{kind} {task.subjob.id}]"
         return ""
+
+
+def _failures_text(composite: Composite) -> str:
+    return f", {composite.failures} failed" if composite.failures else ""
 
 
 def _in_order_of_definition(parent: TaskReport, children: Sequence[TaskReport]) -> Sequence[TaskReport]:

@@ -100,6 +100,8 @@ def _decide(batch: Batch, view: View, event: EngineEvent, now: datetime, new_id:
                 batch.load_steps(view, missing.job_id, missing.position)
             if missing.reads is not None:
                 batch.load_context(view, missing.job_id, missing.reads)
+            if missing.failures_of is not None:
+                batch.load_failures(view, missing.failures_of)
     raise RuntimeError(f"{event} asks for more than is stored")
 
 

@@ -73,6 +73,9 @@ class Batch(SchedulingBatch, Protocol):
     def load_context(self, view: View, job_id: str, reads: Reads) -> None:
         """Add context values of a job."""
 
+    def load_failures(self, view: View, parent_id: str) -> None:
+        """Add the first children of a task that have failed for good, in their order."""
+
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
 

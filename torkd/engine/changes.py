@@ -74,6 +74,13 @@ class CancelTree:
     job_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class CancelBelow:
+    """Cancel every active task below a task, and attached sub-jobs there with theirs. The task's own state is set apart."""
+
+    task_id: str
+
+
 class OrderKind(StrEnum):
     """What a node is told of a run."""
 
@@ -119,6 +126,7 @@ Change = (
     | SetResult
     | StoreItems
     | CancelTree
+    | CancelBelow
     | TellNode
     | Announce
     | UnfoldSoon

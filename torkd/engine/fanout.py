@@ -30,6 +30,11 @@ FIRST_CHUNK = 100
 """Children made at once, in the transaction that starts their parent; the elements of a longer list are stored."""
 ENOUGH_TASKS = 500
 """When one batch has made so many tasks, children of further parents come later: eaches within eaches multiply."""
+FAILURES_NAMED = 100
+"""How many of the children that have failed are named in the error of their parent."""
+ERRORS_TOLD = 20
+"""And of how many of them the error is told, unless it is a long one."""
+LONGEST_ERROR_TOLD = 300
 DEFAULT_VARIABLE = "item"
 
 
@@ -92,16 +97,24 @@ def children_due(turn: Turn, event: ChildrenDue) -> None:
 
 
 def _rows_wanted(task: TaskRow) -> int:
-    return min(task.size, task.completions + max(_window(task), ROWS_AHEAD))
+    return min(task.size, _ended(task) + max(_window(task), ROWS_AHEAD))
 
 
 def _window(task: TaskRow) -> int:
     return task.concurrency or OPEN_WINDOW
 
 
+def _ended(task: TaskRow) -> int:
+    return task.completions + task.failures
+
+
+def _has_room(task: TaskRow) -> bool:
+    return task.released - _ended(task) < _window(task)
+
+
 def _can_release(task: TaskRow) -> bool:
     """Whether a child is held back although there is room for it."""
-    return task.released < task.created and task.released - task.completions < _window(task)
+    return task.released < task.created and _has_room(task)
 
 
 def _create_children(turn: Turn, parent_id: str, items: list[Any]) -> None:
@@ -120,7 +133,7 @@ def make_child(turn: Turn, parent_id: str) -> None:
         _go_on(turn, parent)
         return
     definition, scope = _child_of(parent, items.popleft())
-    hold = parent.released < parent.created or parent.released - parent.completions >= _window(parent)
+    hold = parent.released < parent.created or not _has_room(parent)
     index = parent.created
     turn.set_task(parent, created=index + 1, released=parent.released if hold else parent.released + 1)
     tasks.create(turn, job, definition, parent=parent, index=index, scope=scope, hold=hold)
@@ -145,13 +158,40 @@ def child_done(turn: Turn, job: JobRow, child: TaskRow) -> None:
     if parent is None or parent.state is not TaskState.RUNNING:
         return
     parent = turn.set_task(parent, completions=parent.completions + 1)
-    if parent.completions >= parent.size:
+    if _ended(parent) < parent.size:
+        parent = turn.set_task(parent, progress=round(parent.completions / parent.size * 100, 2))
+        progress.of_top_level(turn, job, parent)
+    _child_ended(turn, parent)
+
+
+def child_failed(turn: Turn, parent: TaskRow) -> None:
+    """A child of a task that goes on has failed for good: release the next, or let the parent fail after the last."""
+    if parent.state is TaskState.RUNNING:
+        _child_ended(turn, turn.set_task(parent, failures=parent.failures + 1))
+
+
+def _child_ended(turn: Turn, parent: TaskRow) -> None:
+    if _ended(parent) < parent.size:
+        if parent.id not in turn.unfolding:
+            _go_on(turn, parent)
+    elif parent.failures:
+        tasks.fail(turn, parent, _failures_text(turn, parent))
+    else:
         _complete(turn, parent)
-        return
-    parent = turn.set_task(parent, progress=round(parent.completions / parent.size * 100, 2))
-    progress.of_top_level(turn, job, parent)
-    if parent.id not in turn.unfolding:
-        _go_on(turn, parent)
+
+
+def _failures_text(turn: Turn, parent: TaskRow) -> str:
+    """What failed, and why. An error is told whole or not at all: a part of a secret would not be known as one."""
+    failures = turn.failures_of(parent)[:FAILURES_NAMED]
+    lines = [f"{parent.failures} of {parent.size} have failed:"]
+    for number, failure in enumerate(failures):
+        place = f"item {failure.index}" if parent.kind is TaskKind.EACH else f"task {failure.index + 1}"
+        name = f"{place} ({failure.name})" if failure.name else place
+        is_told = number < ERRORS_TOLD and failure.error and len(failure.error) <= LONGEST_ERROR_TOLD
+        lines.append(f"{name}: {failure.error}" if is_told else name)
+    if parent.failures > len(failures):
+        lines.append(f"and {parent.failures - len(failures)} more")
+    return "\n".join(lines)
 
 
 def _go_on(turn: Turn, parent: TaskRow) -> None:

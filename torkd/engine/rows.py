@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tork.job import Defaults, JobState
-from tork.task import Retry, TaskDefinition, TaskState
+from tork.task import OnFailure, Retry, TaskDefinition, TaskState
 
 
 class TaskKind(StrEnum):
@@ -29,6 +29,12 @@ class TaskKind(StrEnum):
     def has_children(self) -> bool:
         """Whether it is carried out by child tasks of the same job."""
         return self in {TaskKind.PARALLEL, TaskKind.EACH}
+
+
+def goes_on(definition: TaskDefinition) -> bool:
+    """Whether children of the task go on when one of them has failed."""
+    composite = definition.parallel or definition.each
+    return composite is not None and composite.on_failure == OnFailure.CONTINUE
 
 
 def kind_of(definition: TaskDefinition) -> TaskKind:
@@ -111,6 +117,10 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     released: int = 0
     completions: int = 0
     concurrency: int = 0
+    goes_on: bool = False
+    """Whether its other children go on when one has failed."""
+    failures: int = 0
+    """Of one that goes on: children that have failed for good."""
     subjob_id: str | None = None
     scope: dict[str, Any] | None = None
     spec: TaskDefinition | None = None

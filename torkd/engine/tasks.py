@@ -13,7 +13,7 @@ from torkd.broker.messages import RunClaimed, RunEnded, RunOutcome
 from torkd.engine.changes import OrderKind
 from torkd.engine.events import RetryDue, RunLost
 from torkd.engine.instance import evaluate_task, with_defaults
-from torkd.engine.rows import JobRow, TaskKind, TaskRow, kind_of
+from torkd.engine.rows import JobRow, TaskKind, TaskRow, goes_on, kind_of
 from torkd.engine.turn import Follow, Turn
 
 MAX_REDELIVERIES = 5
@@ -58,6 +58,7 @@ def create(
         priority=spec.priority,
         var=spec.var,
         retry=spec.retry,
+        goes_on=goes_on(spec),
         created_at=turn.now,
         scope=scope if kind.has_children else None,
         spec=spec,

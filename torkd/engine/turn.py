@@ -6,7 +6,7 @@ The view itself is not touched, so a decision that raises has changed nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
@@ -17,6 +17,7 @@ from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
 from torkd.engine.changes import (
     Announce,
+    CancelBelow,
     CancelTree,
     Change,
     CreateJob,
@@ -34,7 +35,7 @@ from torkd.engine.hook_events import TOLD_JOB_STATES, TOLD_TASK_STATES, HookEven
 from torkd.engine.reads import NAMESPACES, Reads, reads_of
 from torkd.engine.rows import JobRow, TaskRow
 from torkd.engine.transitions import check_job, check_task
-from torkd.engine.view import Context, NotLoadedError, Step, View, attached_jobs
+from torkd.engine.view import Context, Failure, NotLoadedError, Step, View, attached_jobs, below
 
 
 class Follow(Enum):
@@ -162,14 +163,48 @@ class Turn:
         """Cancel all that is active below the job. What this decision knows of it is changed at once."""
         self.changes.append(CancelTree(job_id))
         tree = attached_jobs((self.view.jobs | self._jobs).values(), job_id)
-        for sub_id in tree - {job_id}:
+        self._cancel(tree - {job_id}, (task for task in self._known_tasks() if task.job_id in tree))
+
+    def cancel_below(self, task: TaskRow) -> None:
+        """Cancel all that is active below the task. What this decision knows of it is changed at once."""
+        self.changes.append(CancelBelow(task.id))
+        known = self._known_tasks()
+        below_it, tree = below(task.id, known, self.view.jobs | self._jobs)
+        self._cancel(tree, (task for task in known if task.id in below_it or task.job_id in tree))
+
+    def _known_tasks(self) -> list[TaskRow]:
+        return list((self.view.tasks | self._tasks).values())
+
+    def _cancel(self, job_ids: Iterable[str], tasks: Iterable[TaskRow]) -> None:
+        for sub_id in job_ids:
             sub_job = self.job(sub_id)
             if sub_job is not None and sub_job.state.is_active:
                 self._jobs[sub_id] = replace(sub_job, state=JobState.CANCELLED, failed_at=self.now)
                 self._announce_job(self._jobs[sub_id], changes_state=True)
-        for task in (self.view.tasks | self._tasks).values():
-            if task.job_id in tree and task.state.is_active:
+        for task in tasks:
+            if task.state.is_active:
                 self._tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=self.now, due_at=None)
+
+    def failures_of(self, parent: TaskRow) -> list[Failure]:
+        """Children that have failed for good, in their order: the first ones, if there are many. Raises `NotLoadedError`."""
+        if parent.id not in self.view.failures and parent.id not in self.view.new_tasks:
+            raise NotLoadedError(parent.job_id, failures_of=parent.id)
+        here = [task for task in self._known_tasks() if task.parent_id == parent.id and self._is_news(task)]
+        places = {task.item_index for task in here}
+        found = {
+            failure.index: failure for failure in self.view.failures.get(parent.id, ()) if failure.index not in places
+        }
+        for task in here:
+            if task.state is TaskState.FAILED and task.item_index is not None:
+                found[task.item_index] = Failure(task.item_index, task.name, task.error or "")
+        for task in here:
+            if task.state is not TaskState.FAILED and task.item_index is not None:
+                found.pop(task.item_index, None)
+        return [found[index] for index in sorted(found)]
+
+    def _is_news(self, task: TaskRow) -> bool:
+        """Whether it is otherwise than what is stored of it."""
+        return task.id in self._tasks or task.id in self.view.dirty_tasks or task.id in self.view.new_tasks
 
     def _announce_job(self, job: JobRow, *, changes_state: bool) -> None:
         event = HookEvent.JOB_STATE if changes_state else HookEvent.JOB_PROGRESS

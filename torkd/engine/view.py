@@ -6,7 +6,7 @@ At the end `finished` gives every touched job its next version, which also marks
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, assert_never
@@ -18,6 +18,7 @@ from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
 from torkd.engine.changes import (
     Announce,
+    CancelBelow,
     CancelTree,
     Change,
     CreateJob,
@@ -49,11 +50,14 @@ class Step:
 class NotLoadedError(TorkError):
     """A decision needs more than was loaded. The shell loads it and asks again; nothing was decided."""
 
-    def __init__(self, job_id: str, *, position: int | None = None, reads: Reads | None = None) -> None:
-        super().__init__(f"job {job_id}: step {position} or {reads} is not loaded")
+    def __init__(
+        self, job_id: str, *, position: int | None = None, reads: Reads | None = None, failures_of: str | None = None
+    ) -> None:
+        super().__init__(f"job {job_id}: step {position}, {reads} or the failures of {failures_of} are not loaded")
         self.job_id = job_id
         self.position = position
         self.reads = reads
+        self.failures_of = failures_of
 
 
 def attached_jobs(jobs: Iterable[JobRow], job_id: str) -> set[str]:
@@ -63,6 +67,24 @@ def attached_jobs(jobs: Iterable[JobRow], job_id: str) -> set[str]:
     while below := {job.id for job in jobs if job.parent_job_id in tree} - tree:
         tree |= below
     return tree
+
+
+def below(task_id: str, tasks: Collection[TaskRow], jobs: Mapping[str, JobRow]) -> tuple[set[str], set[str]]:
+    """The tasks below a task and the attached sub-jobs there, as far as they are among these. Tasks of the sub-jobs are left out."""
+    found = {task_id}
+    while more := {task.id for task in tasks if task.parent_id in found} - found:
+        found |= more
+    tops = [job.id for job in jobs.values() if job.parent_task_id in found]
+    return found - {task_id}, set().union(*(attached_jobs(jobs.values(), top) for top in tops))
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A child that has failed for good."""
+
+    index: int
+    name: str
+    error: str
 
 
 @dataclass(slots=True)
@@ -79,6 +101,8 @@ class View:
     """Task id to the elements from an index on."""
     waiting: dict[tuple[str, int], str] = field(default_factory=dict)
     """(parent, item index) to the id of a child that may be released."""
+    failures: dict[str, list[Failure]] = field(default_factory=dict)
+    """Task id to the first of its children that have failed, as they are stored."""
     skipped_roots: set[str] = field(default_factory=set)
 
     definitions: dict[str, JobDefinition] = field(default_factory=dict)
@@ -93,6 +117,8 @@ class View:
     stored_items: list[StoreItems] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     """Jobs whose trees are cancelled, by statement: most of their tasks are not in this view."""
+    cancelled_below: list[str] = field(default_factory=list)
+    """Tasks below which the same is done."""
     cancelled_at: datetime | None = None
     orders: list[TellNode] = field(default_factory=list)
     job_moves: list[tuple[JobRow, JobRow]] = field(default_factory=list)
@@ -137,7 +163,14 @@ class View:
                 case StoreItems():
                     self.stored_items.append(change)
                 case CancelTree(job_id):
-                    self._cancel_tree(job_id, now)
+                    self.cancelled.append(job_id)
+                    tree = attached_jobs(self.jobs.values(), job_id)
+                    self._cancel(tree - {job_id}, (task for task in self.tasks.values() if task.job_id in tree), now)
+                case CancelBelow(task_id):
+                    self.cancelled_below.append(task_id)
+                    below_it, tree = below(task_id, self.tasks.values(), self.jobs)
+                    doomed = (task for task in self.tasks.values() if task.id in below_it or task.job_id in tree)
+                    self._cancel(tree, doomed, now)
                 case TellNode():
                     self.orders.append(change)
                 case Announce():
@@ -147,18 +180,16 @@ class View:
                 case _:
                     assert_never(change)
 
-    def _cancel_tree(self, job_id: str, now: datetime) -> None:
-        self.cancelled.append(job_id)
+    def _cancel(self, job_ids: Iterable[str], tasks: Iterable[TaskRow], now: datetime) -> None:
         self.cancelled_at = now
-        tree = attached_jobs(self.jobs.values(), job_id)
-        for sub_id in tree - {job_id}:
+        for sub_id in job_ids:
             if self.jobs[sub_id].state.is_active:
                 cancelled_job = replace(self.jobs[sub_id], state=JobState.CANCELLED, failed_at=now)
                 self.job_moves.append((self.jobs[sub_id], cancelled_job))
                 self.jobs[sub_id] = cancelled_job
                 self.dirty_jobs.add(sub_id)
-        for task in list(self.tasks.values()):
-            if task.job_id in tree and task.state.is_active:
+        for task in list(tasks):
+            if task.state.is_active:
                 if task.run_id and task.node_id:
                     self.orders.append(TellNode(OrderKind.STOP, task.node_id, task.run_id))
                 cancelled = replace(task, state=TaskState.CANCELLED, failed_at=now, due_at=None)

@@ -13,7 +13,7 @@ import msgspec
 
 from tork.definition import task_rules as rules
 from tork.job import CatchUp, JobDefinition, Overlap
-from tork.task import MAX_PRIORITY
+from tork.task import MAX_PRIORITY, OnFailure
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -46,6 +46,8 @@ _BOUNDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Each", "concurrency"): {"minimum": 0, "exclusiveMaximum": rules.MAX_CONCURRENCY + 1},
     ("Probe", "path"): {"maxLength": rules.MAX_PROBE_PATH},
     ("Probe", "port"): {"minimum": 1, "exclusiveMaximum": rules.MAX_PORT + 1},
+    ("Each", "onFailure"): {"enum": ["", *OnFailure, None]},
+    ("Parallel", "onFailure"): {"enum": ["", *OnFailure, None]},
     ("Schedule", "overlap"): {"enum": ["", *Overlap, None]},
     ("Schedule", "catchup"): {"enum": ["", *CatchUp, None]},
     ("JobDefinition", "tasks"): {"minItems": 1},

@@ -12,6 +12,7 @@ from tork.task import (
     AuxTask,
     Each,
     Mount,
+    OnFailure,
     Parallel,
     Probe,
     Retry,
@@ -185,12 +186,14 @@ def _check_parallel(parallel: Parallel, path: Path, found: Findings, depth: int)
     found.required(parallel.tasks, (*path, "tasks"), "a list of at least one task")
     for index, task in enumerate(parallel.tasks):
         check_task(task, (*path, "tasks", index), found, depth=depth, named=False)
+    found.one_of(parallel.on_failure, OnFailure, (*path, "onFailure"))
 
 
 def _check_each(each: Each, path: Path, found: Findings, depth: int) -> None:
     found.required(each.list, (*path, "list"), "an expression such as '{{ sequence(1,5) }}'")
     found.expression(each.list, (*path, "list"))
     found.within(each.concurrency, 0, MAX_CONCURRENCY, (*path, "concurrency"))
+    found.one_of(each.on_failure, OnFailure, (*path, "onFailure"))
     found.required(each.task is not None, (*path, "task"), "the task to run for every element")
     if each.task is not None:
         check_task(each.task, (*path, "task"), found, depth=depth, named=False)

@@ -127,6 +127,11 @@ BROKEN: dict[str, tuple[JobDefinition, list[tuple[str, str]]]] = {
     "each-task-inside": (with_each(task=TaskDefinition(priority=11)), [("max", "tasks[0].each.task.priority")]),
     "each-concurrency-low": (with_each(concurrency=-1), [("min", "tasks[0].each.concurrency")]),
     "each-concurrency-high": (with_each(concurrency=100_000), [("max", "tasks[0].each.concurrency")]),
+    "each-on-failure": (with_each(on_failure="ignore"), [("oneof", "tasks[0].each.onFailure")]),
+    "parallel-on-failure": (
+        with_task(parallel=Parallel(tasks=[A_TASK], on_failure="Stop")),
+        [("oneof", "tasks[0].parallel.onFailure")],
+    ),
     "parallel-tasks": (with_task(parallel=Parallel()), [("required", "tasks[0].parallel.tasks")]),
     "parallel-inside": (
         with_task(parallel=Parallel(tasks=[A_TASK, TaskDefinition(retry=Retry())])),
@@ -212,6 +217,9 @@ RIGHT: dict[str, JobDefinition] = {
     "permission-user": a_job(permissions=[PermissionDefinition(user="a")]),
     "unknown-event": a_job(webhooks=[WebhookDefinition(url="http://x", event="job.Party")]),
     "scheduled": a_job(schedule=Schedule(cron="@every 5m")),
+    "on-failure": with_task(
+        parallel=Parallel(on_failure="continue", tasks=[with_each(on_failure="stop").tasks[0]])
+    ),
     "scheduled-with-policies": a_job(schedule=Schedule(cron="@every 5m", overlap="replace", catchup="all")),
 }  # fmt: skip
 

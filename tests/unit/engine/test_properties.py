@@ -17,6 +17,7 @@ NODES = ("n1", "n2", "n3")
 CONDITIONS = st.sampled_from(["", "", "", "true", "false", "{{ tasks.x == '' }}"])
 ELEMENT_CONDITIONS = st.sampled_from(["", "", "{{ int(item.index) % 2 == 0 }}", "{{ item.index == '0' }}", "false"])
 RETRIES = st.sampled_from([None, None, Retry(limit=1), Retry(limit=2, initial_delay="0s")])
+ON_FAILURE = st.sampled_from(["", "stop", "continue"])
 SIZES = st.sampled_from([0, 1, 2, 3, 5, 8])
 LARGE_SIZES = st.sampled_from([101, 130, 270])
 CONCURRENCIES = st.sampled_from([0, 1, 2, 3, 120])
@@ -41,16 +42,22 @@ def composites(children: st.SearchStrategy[TaskDefinition]) -> st.SearchStrategy
     few = st.lists(children, min_size=1, max_size=3)
     output = st.sampled_from(["", "{{ tasks.x }}", "{{ 1 / 'x' }}"])
     return st.one_of(
-        few.flatmap(lambda tasks: st.builds(a_parallel, *map(st.just, tasks), if_=CONDITIONS)),
-        st.builds(an_each, SIZES.map(lists), children, concurrency=CONCURRENCIES, if_=CONDITIONS),
-        st.builds(an_each, SIZES.map(lists), leaves(ELEMENT_CONDITIONS), concurrency=CONCURRENCIES),
+        few.flatmap(lambda tasks: st.builds(a_parallel, *map(st.just, tasks), if_=CONDITIONS, on_failure=ON_FAILURE)),
+        st.builds(
+            an_each, SIZES.map(lists), children, concurrency=CONCURRENCIES, if_=CONDITIONS, on_failure=ON_FAILURE
+        ),
+        st.builds(
+            an_each, SIZES.map(lists), leaves(ELEMENT_CONDITIONS), concurrency=CONCURRENCIES, on_failure=ON_FAILURE
+        ),
         st.tuples(few, st.booleans(), output).map(
             lambda drawn: a_subjob(*drawn[0], detached=drawn[1], subjob={"output": drawn[2]}, var="y")
         ),
     )
 
 
-LARGE = st.builds(an_each, LARGE_SIZES.map(lists), leaves(ELEMENT_CONDITIONS), concurrency=CONCURRENCIES)
+LARGE = st.builds(
+    an_each, LARGE_SIZES.map(lists), leaves(ELEMENT_CONDITIONS), concurrency=CONCURRENCIES, on_failure=ON_FAILURE
+)
 TREES = st.recursive(leaves(CONDITIONS), composites, max_leaves=5)
 JOBS = st.lists(TREES, min_size=1, max_size=4).map(lambda steps: a_job(*steps))
 LARGE_JOBS = st.tuples(st.lists(leaves(CONDITIONS), max_size=1), LARGE).map(lambda drawn: a_job(*drawn[0], drawn[1]))

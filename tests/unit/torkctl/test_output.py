@@ -54,6 +54,19 @@ def test_get_shows_the_job_and_its_tree(torkctl: Torkctl, ended_job: str) -> Non
     ]
 
 
+def test_of_an_each_that_went_on_after_failures_all_are_told(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    error = "2 of 3 have failed:\nitem 0 (a): boom\nitem 2 (c): bang"
+    each = {"size": 3, "completions": 1, "failures": 2}
+    fake_api.add_task(JOB, "p", name="all", each=each, state="FAILED", error=error)
+    for name, state in (("a", "FAILED"), ("b", "COMPLETED"), ("c", "FAILED")):
+        fake_api.add_task(JOB, name, name=name, parentId="p", state=state, error="bang" if state == "FAILED" else "")
+    fake_api.end(JOB, "FAILED", error=error)
+    assert "all  [each 1/3, 2 failed]  FAILED" in torkctl("get", JOB).out
+    ended = torkctl("wait", JOB)
+    assert "task 'all': 2 of 3 have failed: item 0 (a): boom | item 2 (c): bang" in ended.err
+
+
 def test_children_are_below_their_parent_and_thousands_are_summed_up(fake_api: FakeApi, torkctl: Torkctl) -> None:
     fake_api.add_job(JOB)
     fake_api.add_task(JOB, "p", name="all", each={"size": 300, "completions": 299}, state="RUNNING")

@@ -42,6 +42,10 @@ class PostgresBatch(ScheduleBatch):
         """Add context values of a job."""
         batch_loading.load_context(self._connection, view, job_id, reads, self._columns)
 
+    def load_failures(self, view: View, parent_id: str) -> None:
+        """Add the first children of a task that have failed."""
+        batch_loading.load_failures(self._connection, view, parent_id, self._columns)
+
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it."""
         row = self._connection.execute(SQL.digest_key).fetchone()

@@ -26,9 +26,10 @@ from torkd.engine.events import (
     JobSubmitted,
     RestartRequested,
 )
+from torkd.engine.fanout import FAILURES_NAMED
 from torkd.engine.reads import Reads
 from torkd.engine.rows import JobRow, TaskRow
-from torkd.engine.view import Step, View
+from torkd.engine.view import Failure, Step, View
 
 SQL = load_statements("batch.sql")
 
@@ -182,6 +183,8 @@ def _what_else(view: View, events: Sequence[EngineEvent]) -> _Second:
     for event in events:
         if _is_completion(event):
             _after_completion(view, second, view.tasks.get(event.task_id), done_below)
+        elif isinstance(event, RunEnded):
+            _after_failure(view, view.tasks.get(event.task_id), done_below)
         elif isinstance(event, ChildrenDue):
             task = view.tasks.get(event.task_id)
             if task is not None and task.state is TaskState.RUNNING:
@@ -216,7 +219,7 @@ def _after_completion(view: View, second: _Second, task: TaskRow | None, done_be
             if parent is None:
                 return
             done_below[parent.id] += 1
-            if parent.completions + done_below[parent.id] < parent.size:
+            if parent.completions + parent.failures + done_below[parent.id] < parent.size:
                 return
             task = parent
             continue
@@ -228,6 +231,13 @@ def _after_completion(view: View, second: _Second, task: TaskRow | None, done_be
         if job.position < job.task_count or job.parent_task_id is None:
             return
         task = view.tasks.get(job.parent_task_id)
+
+
+def _after_failure(view: View, task: TaskRow | None, done_below: Counter[str]) -> None:
+    """It may make room for a sibling."""
+    parent = view.tasks.get(task.parent_id) if task is not None and task.parent_id is not None else None
+    if parent is not None and parent.goes_on:
+        done_below[parent.id] += 1
 
 
 def _load_second(connection: Connection, view: View, second: _Second, columns: SealedColumns) -> None:
@@ -338,6 +348,16 @@ def _load_steps(
         [_ContextRow(*row) for row in context.fetchall()],
         columns,
     )
+
+
+def load_failures(connection: Connection, view: View, parent_id: str, columns: SealedColumns) -> None:
+    """The first children of a task that have failed. Those that the batch has tried again since are not among them."""
+    limit = FAILURES_NAMED + len(view.new_tasks)
+    rows = connection.execute(SQL.load_failures, {"parent": parent_id, "limit": limit}).fetchall()
+    view.failures[parent_id] = [
+        Failure(index, columns.open(job_id, name), columns.open(job_id, error or ""))
+        for job_id, index, name, error in rows
+    ]
 
 
 def load_context(connection: Connection, view: View, job_id: str, reads: Reads, columns: SealedColumns) -> None:

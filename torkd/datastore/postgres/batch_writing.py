@@ -72,11 +72,15 @@ def _by_order(view: View) -> Any:
 
 def _cancel(connection: Connection, view: View, columns: SealedColumns) -> dict[str, int]:
     versions: dict[str, int] = {}
-    if not view.cancelled:
-        return versions
-    known = {"known_jobs": list(view.jobs), "known_tasks": list(view.tasks)}
-    below = {"jobs": list(set(view.cancelled)), "now": view.cancelled_at}
-    rows = connection.execute(SQL.cancel_tree, known | below).fetchall()
+    known = {"known_tasks": list(view.tasks), "now": view.cancelled_at}
+    jobs, rows = set(view.cancelled), []
+    if view.cancelled_below:
+        rows = connection.execute(SQL.cancel_below, known | {"tasks": view.cancelled_below}).fetchall()
+        jobs |= {job_id for kind, job_id, _ in rows if kind == "job"}
+        rows = [row for row in rows if row[0] != "job"]
+    if jobs:
+        known |= {"known_jobs": list(view.jobs), "jobs": list(jobs)}
+        rows += connection.execute(SQL.cancel_tree, known).fetchall()
     told = {(order.node_id, order.run_id) for order in view.orders if order.kind is OrderKind.STOP}
     for kind, first, second in rows:
         if kind == "job":

@@ -34,8 +34,12 @@ def read_task(row: Row) -> Task:
         priority=row["priority"] or task.priority,
         redelivered=row["redelivered"],
         retry=replace(task.retry, attempts=row["attempts"]) if task.retry else None,
-        parallel=replace(task.parallel, completions=row["completions"]) if task.parallel else None,
-        each=replace(task.each, size=row["size"], completions=row["completions"], index=row["created"])
+        parallel=replace(task.parallel, completions=row["completions"], failures=row["failures"])
+        if task.parallel
+        else None,
+        each=replace(
+            task.each, size=row["size"], completions=row["completions"], failures=row["failures"], index=row["created"]
+        )
         if task.each
         else None,
         subjob=replace(task.subjob, id=row["subjob_id"] or "") if task.subjob else None,

@@ -50,7 +50,7 @@ SELECT 'task', to_json(r)::text FROM (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.subjob_id, t.version, CASE WHEN t.state = 'SCHEDULED' THEN t.scheduled_at END AS scheduled_at
+           t.goes_on, t.failures, t.subjob_id, t.version, CASE WHEN t.state = 'SCHEDULED' THEN t.scheduled_at END AS scheduled_at
     FROM chain c CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = c.id OFFSET 0) t) r
 UNION ALL
 SELECT 'job', to_json(r)::text FROM (
@@ -107,7 +107,7 @@ CROSS JOIN LATERAL (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.subjob_id, t.version) r;
+           t.goes_on, t.failures, t.subjob_id, t.version) r;
 
 -- name: load_specs
 SELECT id, spec, scope FROM tasks WHERE id = ANY(%(tasks)s);
@@ -148,6 +148,40 @@ UNION ALL
 SELECT 'run', node_id, run_id FROM ended_tasks WHERE run_id IS NOT NULL AND node_id IS NOT NULL
 UNION ALL
 SELECT 'announce', id, to_json(ended_jobs)::text FROM ended_jobs WHERE announces <> '';
+
+-- name: cancel_below
+-- Cancel what is active below these tasks in their own jobs, but for the rows that the batch writes itself; answers with the runs
+-- to stop, how many tasks these were, and the sub-jobs that tasks there wait for.
+WITH RECURSIVE below AS (
+    SELECT id, job_id, subjob_id, true AS is_top FROM tasks WHERE id = ANY(%(tasks)s::text[])
+    UNION ALL
+    SELECT t.id, t.job_id, t.subjob_id, false
+    FROM below b CROSS JOIN LATERAL (
+        SELECT id, job_id, subjob_id FROM tasks
+        WHERE parent_id = b.id AND state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING') OFFSET 0) t
+),
+ended AS (
+    UPDATE tasks t SET state = 'CANCELLED', failed_at = %(now)s, due_at = NULL, version = j.version + 1
+    FROM below b JOIN jobs j ON j.id = b.job_id
+    WHERE t.id = b.id AND NOT b.is_top AND NOT t.id = ANY(%(known_tasks)s::text[])
+      AND t.state IN ('CREATED', 'PENDING', 'SCHEDULED', 'RUNNING')
+    RETURNING t.run_id, t.node_id
+)
+SELECT 'job', j.id, '' FROM below b JOIN jobs j ON j.id = b.subjob_id AND j.parent_task_id = b.id
+UNION ALL
+SELECT 'tasks', '', count(*)::text FROM ended
+UNION ALL
+SELECT 'run', node_id, run_id FROM ended WHERE run_id IS NOT NULL AND node_id IS NOT NULL;
+
+-- name: load_failures
+-- The first children of a task whose last run has failed.
+SELECT t.job_id, t.item_index, t.name, t.error
+FROM tasks t
+WHERE t.parent_id = %(parent)s AND t.state = 'FAILED'
+  AND NOT EXISTS (
+      SELECT FROM tasks n
+      WHERE n.parent_id = t.parent_id AND n.item_index = t.item_index AND (n.version, n.attempts) > (t.version, t.attempts))
+ORDER BY t.item_index LIMIT %(limit)s;
 
 -- name: insert_jobs
 INSERT INTO jobs (id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,
@@ -190,19 +224,19 @@ new_tasks AS (
     INSERT INTO tasks (id, job_id, root_id, parent_id, position, item_index, kind, state, name, queue, priority, var, retry,
                        attempts, dispatch, redelivered, run_id, node_id, lease_id, created_at, scheduled_at, started_at,
                        completed_at, failed_at, due_at, progress, error, result, log_parts, size, created, released,
-                       completions, concurrency, subjob_id, scope, spec, version)
+                       completions, concurrency, goes_on, failures, subjob_id, scope, spec, version)
     SELECT r.id, r.job_id, r.root_id, r.parent_id, r.position, r.item_index, r.kind, r.state, r.name, r.queue, r.priority,
            r.var, r.retry, r.attempts, r.dispatch, r.redelivered, r.run_id, r.node_id, r.lease_id, r.created_at,
            r.scheduled_at, r.started_at, r.completed_at, r.failed_at, r.due_at, r.progress, r.error, r.result, r.log_parts,
-           r.size, r.created, r.released, r.completions, r.concurrency, r.subjob_id, r.scope,
+           r.size, r.created, r.released, r.completions, r.concurrency, r.goes_on, r.failures, r.subjob_id, r.scope,
            coalesce(r.spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), r.version
     FROM json_to_recordset(%(new_tasks)s::json) AS r (
         id text, job_id text, root_id text, parent_id text, position int, item_index int, kind text, state text, name text,
         queue text, priority int, var text, retry text, attempts int, dispatch int, redelivered int, run_id text,
         node_id text, lease_id text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,
         completed_at timestamptz, failed_at timestamptz, due_at timestamptz, progress float8, error text, result text,
-        log_parts int, size int, created int, released int, completions int, concurrency int, subjob_id text, scope text,
-        spec text, version bigint, copy_of text)
+        log_parts int, size int, created int, released int, completions int, concurrency int, goes_on boolean,
+        failures int, subjob_id text, scope text, spec text, version bigint, copy_of text)
 ),
 changed_tasks AS (
     UPDATE tasks t SET state = r.state, queue = r.queue, dispatch = r.dispatch, redelivered = r.redelivered,
@@ -211,12 +245,12 @@ changed_tasks AS (
         failed_at = coalesce(r.failed_at, t.failed_at), due_at = r.due_at, progress = r.progress,
         error = coalesce(r.error, t.error), result = coalesce(r.result, t.result), log_parts = r.log_parts, size = r.size,
         created = r.created, released = r.released, completions = r.completions, concurrency = r.concurrency,
-        subjob_id = r.subjob_id, version = r.version
+        failures = r.failures, subjob_id = r.subjob_id, version = r.version
     FROM json_to_recordset(%(tasks)s::json) AS r (
         id text, state text, queue text, dispatch int, redelivered int, run_id text, node_id text, lease_id text,
         scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
         due_at timestamptz, progress float8, error text, result text, log_parts int, size int, created int, released int,
-        completions int, concurrency int, subjob_id text, version bigint)
+        completions int, concurrency int, failures int, subjob_id text, version bigint)
     WHERE t.id = r.id
 ),
 context AS (

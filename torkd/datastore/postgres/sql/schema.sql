@@ -138,7 +138,9 @@ CREATE TABLE tasks (
     subjob_id    text,
     scope        text,                         -- JSON: each variables seen by the children of a composite
     spec         text NOT NULL,                -- JSON of the evaluated definition
-    version      bigint NOT NULL DEFAULT 1     -- the job's version at the last change
+    version      bigint NOT NULL DEFAULT 1,    -- the job's version at the last change
+    goes_on      boolean NOT NULL DEFAULT false, -- whether its other children go on when one has failed
+    failures     integer NOT NULL DEFAULT 0    -- of one that goes on: children that have failed for good
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX tasks_of_job ON tasks (job_id, position, created_at);
 CREATE INDEX tasks_of_parent ON tasks (parent_id, item_index) WHERE parent_id IS NOT NULL;
@@ -146,6 +148,8 @@ CREATE INDEX tasks_running ON tasks (lease_id) WHERE state = 'RUNNING'; -- those
 CREATE INDEX tasks_handed_out ON tasks (scheduled_at) WHERE state = 'SCHEDULED';
 CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'PENDING' AND due_at IS NOT NULL;
 CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND released < size;
+CREATE INDEX tasks_unsuccessful ON tasks (parent_id, item_index)
+    WHERE parent_id IS NOT NULL AND state IN ('FAILED', 'CANCELLED');
 
 -- The elements of a large each or parallel, in blocks.
 CREATE TABLE task_items (

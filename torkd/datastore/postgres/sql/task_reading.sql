@@ -4,7 +4,7 @@
 -- A task.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.state, t.name, t.queue, t.priority, t.var, t.attempts, t.redelivered,
        t.node_id, t.created_at, t.scheduled_at, t.started_at, t.completed_at, t.failed_at, t.progress, t.error, t.result,
-       t.size, t.created, t.completions, t.subjob_id, t.spec
+       t.size, t.created, t.completions, t.failures, t.subjob_id, t.spec
   FROM tasks t
  WHERE t.id = %(task_id)s;
 
@@ -12,7 +12,7 @@ SELECT t.id, t.job_id, t.parent_id, t.position, t.state, t.name, t.queue, t.prio
 -- The tasks of a job in the order they ran; what has not started comes last in its place.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.state, t.name, t.queue, t.priority, t.var, t.attempts, t.redelivered,
        t.node_id, t.created_at, t.scheduled_at, t.started_at, t.completed_at, t.failed_at, t.progress, t.error, t.result,
-       t.size, t.created, t.completions, t.subjob_id, t.spec
+       t.size, t.created, t.completions, t.failures, t.subjob_id, t.spec
   FROM tasks t
  WHERE t.job_id = %(job_id)s
  ORDER BY t.position, t.started_at NULLS LAST, t.created_at, t.item_index, t.id
