@@ -19,6 +19,7 @@ needs ip iproute2
 needs systemd-analyze systemd
 needs openssl openssl
 needs curl curl
+needs nginx nginx
 needs iptables iptables
 needs runc runc
 needs dockerd docker.io
