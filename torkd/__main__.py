@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     add_account_commands(commands)
     rekey = commands.add_parser(
         "rekey",
-        help="seal what the database holds with datastore.encryption.key instead of older keys; daemons may be at work",
-        description="Seal what the database holds with datastore.encryption.key instead of older keys or none.",
+        help="seal what is stored or waits with datastore.encryption.key instead of older keys; daemons may be at work",
+        description="Seal what the database and RabbitMQ hold with datastore.encryption.key instead of older keys or none.",
     )
     rekey.add_argument("--dry-run", action="store_true", help="only count what is to be done")
     rekey.add_argument("--clear", action="store_true", help="store everything in clear instead: the end of encryption")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from tork.errors import StartError
 from torkd.broker.memory import MemoryBroker
@@ -10,6 +11,9 @@ from torkd.broker.protocol import Broker
 from torkd.extensions import Extensions
 from torkd.sealing import KeyRing, SealedBodies
 from torkd.settings import Settings
+
+if TYPE_CHECKING:
+    from torkd.broker.rabbitmq import RabbitMQBroker
 
 IN_MEMORY, RABBITMQ = "inmemory", "rabbitmq"
 
@@ -42,6 +46,15 @@ def make_broker(settings: Settings, extensions: Extensions) -> Broker:
         return make(settings.custom.get(f"broker.{settings.broker.type}", {}))
     if settings.broker.type != RABBITMQ:
         return MemoryBroker()
+    return _rabbitmq(settings)
+
+
+def resealing_broker(settings: Settings) -> RabbitMQBroker | None:
+    """The broker, if messages rest there that are sealed."""
+    return _rabbitmq(settings) if settings.broker.type == RABBITMQ else None
+
+
+def _rabbitmq(settings: Settings) -> RabbitMQBroker:
     # Imported here: who has no RabbitMQ does not pay for pika.
     from torkd.broker.rabbitmq import RabbitMQBroker, RabbitMQOptions
 

@@ -1,4 +1,4 @@
-"""`torkd rekey`: seals what the database holds with the key of now; or opens it all, to end encryption.
+"""`torkd rekey`: seals what the database holds and what waits in RabbitMQ with the key of now; or opens it all, to end encryption.
 
 What was done goes to stdout, how far it is to stderr.
 """
@@ -8,20 +8,30 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from tork.errors import StartError
-from torkd.broker_wiring import make_key_ring
+from torkd.broker_wiring import make_key_ring, resealing_broker
 from torkd.coordinator_wiring import postgres_datastore
 from torkd.database import configured_database
 from torkd.datastore.postgres.migrations import check_schema
 from torkd.settings import Loaded
+
+if TYPE_CHECKING:
+    from torkd.broker.rabbitmq import RabbitMQBroker
+    from torkd.broker.rabbitmq.resealing import Rested
+    from torkd.datastore.postgres.datastore import PostgresDatastore
 
 DONE, LEFT = 0, 1
 _TELL_EVERY_SECONDS = 2.0
 
 
 def rekey(loaded: Loaded, *, dry_run: bool, clear: bool) -> int:
-    """Do it, or only count; 0 when nothing is left to do. Raises `StartError` for keys that don't fit, `Unavailable` without a database."""
+    """Do it, or only count; 0 when nothing is left to do.
+
+    Raises `StartError` for keys that don't fit, `Unavailable` without the database or RabbitMQ.
+    """
     settings = loaded.settings
     keys = make_key_ring(settings)
     if settings.datastore.type != "postgres":
@@ -39,39 +49,53 @@ def rekey(loaded: Loaded, *, dry_run: bool, clear: bool) -> int:
             "everything in clear)"
         )
     logging.getLogger().addHandler(logging.NullHandler())
-    with configured_database(loaded) as dsn:
+    with ExitStack() as opened:
+        dsn = opened.enter_context(configured_database(loaded))
         check_schema(dsn)
         datastore = postgres_datastore(settings, dsn)
         datastore.open()
-        try:
-            rekeying = datastore.rekeying(clear=clear, tell=_Progress())
-            if dry_run:
-                return _report(rekeying.count(), "to do", DONE)
-            began = rekeying.begin()
-            result = rekeying.run()
-            for table, count in result.done.items():
-                sys.stdout.write(f"{table}: {count} rows {'are in clear' if clear else 'sealed anew'}\n")
-            for sentence in result.damaged:
-                sys.stderr.write(f"torkd: {sentence}\n")
-            if any(result.left.values()):
-                return _report(result.left, "left: do it again", LEFT)
-            waiting = rekeying.waiting_messages(began)
-        finally:
-            datastore.close()
-    kept = (
-        "while queues hold messages of before"
-        if not waiting
-        else f"until {waiting} tasks that wait in queues have begun"
-    )
+        opened.callback(datastore.close)
+        broker = resealing_broker(settings)
+        if broker is not None:
+            opened.callback(broker.close)
+            broker.open()
+        rekeying = datastore.rekeying(clear=clear, tell=_Progress())
+
+        if dry_run:
+            waiting = _messages(broker, datastore, only_count=True)
+            return _report(rekeying.count(), waiting.done if waiting else {}, "to do", DONE)
+        rekeying.begin()
+        result = rekeying.run()
+        # After the rows: by now daemons have dealt with most of what they had in hand.
+        rested = _messages(broker, datastore)
+        done, left, damaged = (rested.done, rested.left, rested.damaged) if rested else ({}, {}, [])
+        _report(result.done, done, "are in clear" if clear else "sealed anew", DONE)
+        for sentence in [*result.damaged, *damaged]:
+            sys.stderr.write(f"torkd: {sentence}\n")
+        if any(result.left.values()) or left:
+            return _report(result.left, left, "left: do it again", LEFT)
+        rekeying.note_done()
     sys.stdout.write(
-        f"done: nothing in the database needs an older key any more. Keep older keys {kept}, dead letters and running tasks included\n"
+        "done: nothing that is stored or waits needs an older key any more. Remove older keys everywhere, if every coordinator and "
+        "worker was restarted with the key of now before this\n"
     )
     return DONE
 
 
-def _report(rows: dict[str, int], words: str, code: int) -> int:
+def _messages(
+    broker: RabbitMQBroker | None, datastore: PostgresDatastore, *, only_count: bool = False
+) -> Rested | None:
+    """What waits there, sealed anew or counted."""
+    if broker is None:
+        return None
+    return broker.reseal(datastore.queues_with_hand_outs(), only_count=only_count)
+
+
+def _report(rows: dict[str, int], messages: dict[str, int], words: str, code: int) -> int:
     for table, count in rows.items():
         sys.stdout.write(f"{table}: {count} rows {words}\n")
+    for queue, count in messages.items():
+        sys.stdout.write(f"queue '{queue}': {count} messages {words}\n")
     return code
 
 

@@ -33,7 +33,10 @@ def rekey(dsn: str, keys: KeyRing, *, clear: bool = False) -> rekeying.Resealed:
     with open_datastore(dsn, keys=keys) as datastore:
         work = datastore.rekeying(clear=clear)
         work.begin()
-        return work.run()
+        found = work.run()
+        if not any(found.left.values()):
+            work.note_done()
+        return found
 
 
 def play_half(dsn: str, keys: KeyRing) -> None:

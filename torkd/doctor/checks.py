@@ -176,8 +176,8 @@ def _outbox(examined: Examined) -> Check:
 def _encryption(examined: Examined) -> Check:
     """No fault: a key may be on its way in. It says when older ones can go."""
     if examined.is_rekeyed:
-        return _good(ENCRYPTION, "nothing stored needs an older key: they can go once no message of before waits")
-    return _good(ENCRYPTION, "what is stored may need an older key: torkd rekey seals it with that of now")
+        return _good(ENCRYPTION, "nothing that is stored or waits needs an older key: they can go")
+    return _good(ENCRYPTION, "what is stored or waits may need an older key: torkd rekey seals it with that of now")
 
 
 def _hand_outs(examined: Examined, queues: Sequence[Queue]) -> Check:

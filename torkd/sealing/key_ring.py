@@ -88,6 +88,10 @@ class Sealer:
         """Whether there is a key to seal with."""
         return self._sealing is not None
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it was sealed with the key that seals now."""
+        return self._sealing is not None and sealed.startswith(VERSION + self._sealing)
+
     def seal(self, data: bytes, about: bytes = b"") -> bytes:
         """The sealed value; `about` has to be given again to open it."""
         assert self._sealing is not None

@@ -179,20 +179,36 @@ class KeptRuns:
 
 
 def _load(path: Path, seal: SealedBodies) -> KeptRun:
-    record = _decode_record(seal.open((path / RECORD).read_bytes()))
+    record = _decode_record(_read(path / RECORD, seal))
     if record.run_id != path.name:
         raise FileNotFoundError(f"it holds the run {record.run_id}")
     outcome = path / OUTCOME
-    ended = msgspec.json.decode(seal.open(outcome.read_bytes()), type=RunEnded) if outcome.exists() else None
+    ended = msgspec.json.decode(_read(outcome, seal), type=RunEnded) if outcome.exists() else None
     return KeptRun(path, record, ended, seal=seal)
 
 
+def _read(path: Path, seal: SealedBodies) -> bytes:
+    """What is in it. From then on it is sealed with the key of now: who starts with that needs no older one for it."""
+    stored = path.read_bytes()
+    data = seal.open(stored)
+    if not seal.is_as_wanted(stored):
+        try:
+            _write_bytes(path, seal.seal(data))
+        except OSError as error:
+            _LOG.warning("%s can't be sealed anew, and needs the key of before: %s", path, error.strerror)
+    return data
+
+
 def _write(path: Path, value: RunRecord | RunEnded, seal: SealedBodies) -> None:
+    _write_bytes(path, seal.seal(msgspec.json.encode(value)))
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
     """All of it or nothing, whenever the process is killed."""
     new = path.with_name(f"{path.name}.new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        data = memoryview(seal.seal(msgspec.json.encode(value)))
+        data = memoryview(content)
         while data:
             data = data[os.write(fd, data) :]
     finally:

@@ -214,7 +214,7 @@ def test_a_running_cluster_gets_a_key_and_then_another(make_cluster: MakeCluster
     last = {KEY_SETTING: NEW_KEY, OLDER_SETTING: KEY}
     daemons = cluster.start_coordinator(settings=last), cluster.start_worker(settings={**last, **quick})
     assert rekey(daemons[0], "--dry-run").count(" 0 rows to do") < 6
-    assert "Keep older keys" in rekey(daemons[0])
+    assert "Remove older keys" in rekey(daemons[0])
     assert rekey(daemons[0], "--dry-run").count(" 0 rows to do") == rekey(daemons[0], "--dry-run").count("rows")
     for daemon in reversed(daemons):
         daemon.stop()

@@ -32,6 +32,13 @@ def test_record_and_outcome_rest_sealed_and_a_successor_opens_them(tmp_path: Pat
     assert (found.record.message, found.outcome) == (MESSAGE, a_report("r1"))
 
 
+def test_who_takes_it_up_with_another_key_seals_it_with_that(tmp_path: Path) -> None:
+    kept_runs(tmp_path, "key").keep("r1", A_TIME, MESSAGE).settle(a_report("r1"))
+    kept_runs(tmp_path, "next key", "key").load()
+    (found,) = kept_runs(tmp_path, "next key").load()
+    assert (found.record.message, found.outcome) == (MESSAGE, a_report("r1"))
+
+
 def test_what_was_kept_in_clear_is_taken_up_with_a_key(tmp_path: Path) -> None:
     kept_runs(tmp_path).keep("r1", A_TIME, MESSAGE)
     assert SECRET in texts(tmp_path)
@@ -50,6 +57,7 @@ def test_a_successor_that_lacks_the_key_leaves_the_run_to_the_next(tmp_path: Pat
 def test_a_record_that_was_changed_is_removed(tmp_path: Path) -> None:
     kept = kept_runs(tmp_path, "key").keep("r1", A_TIME, MESSAGE)
     (record,) = (path for path in kept.path.iterdir() if path.name != LOG)
-    record.write_bytes(record.read_bytes()[:-1] + b"\0")
+    content = record.read_bytes()
+    record.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     assert kept_runs(tmp_path, "key").load() == []
     assert not kept.path.exists()

@@ -18,6 +18,7 @@ from torkd.broker.rabbitmq.errand import Errand, Got, Refused
 from torkd.broker.rabbitmq.management import Management, Total
 from torkd.broker.rabbitmq.options import RabbitMQOptions
 from torkd.broker.rabbitmq.publisher import Publisher
+from torkd.broker.rabbitmq.resealing import Resealing, Rested
 from torkd.broker.rabbitmq.topology import COORDINATOR_QUEUES, EPOCH_PREFIX, INTERNAL_PREFIX, queue_arguments
 
 SERVER_NAMED_PREFIX = "amq."
@@ -55,11 +56,9 @@ class Administration:
         What is unacknowledged only the management API knows.
         """
         told = self._management.totals()
-        names = sorted({*(self._known if told is None else told), *perhaps})
         figures: list[Queue] = []
-        for name in names:
-            if not name.startswith((INTERNAL_PREFIX, SERVER_NAMED_PREFIX)):
-                figures += self._look_at(name, (told or {}).get(name))
+        for name in self._names(perhaps, told):
+            figures += self._look_at(name, (told or {}).get(name))
         return figures
 
     def purge(self, queue: str) -> None:
@@ -129,6 +128,15 @@ class Administration:
         with self._looking, self._errand() as errand:
             return errand.purge(DEAD)
 
+    def reseal(self, perhaps: Collection[str], *, only_count: bool) -> Rested:
+        """Seal anew what waits in our queues and in those of `perhaps`, or count what is to be."""
+        names = {*self._names(perhaps, self._management.totals()), *COORDINATOR_QUEUES}
+        ours = sorted(name for name in names if not name.startswith(PRIVATE_QUEUE_PREFIX))
+        with self._looking:
+            return Resealing(self._publisher, self._encoding).run(
+                ((name, self._errand()) for name in ours), only_count=only_count
+            )
+
     def check_health(self) -> None:
         """Ask for something that has to be answered."""
         with self._errand() as errand:
@@ -156,6 +164,11 @@ class Administration:
                 if got is None or look(errand, got):
                     break
             errand.give_back(DEAD)
+
+    def _names(self, perhaps: Collection[str], told: Collection[str] | None) -> list[str]:
+        """The queues that are of interest to users."""
+        names = sorted({*(self._known if told is None else told), *perhaps})
+        return [name for name in names if not name.startswith((INTERNAL_PREFIX, SERVER_NAMED_PREFIX))]
 
     def _look_at(self, name: str, total: Total | None) -> list[Queue]:
         """The queue, or nothing if it has gone. Consumers are counted by the queue itself: the API's count is seconds old."""

@@ -38,6 +38,7 @@ from torkd.broker.rabbitmq.options import RabbitMQOptions
 from torkd.broker.rabbitmq.orders import RabbitMQOrderConsumer
 from torkd.broker.rabbitmq.outage import Outage
 from torkd.broker.rabbitmq.publisher import Outgoing, Publisher
+from torkd.broker.rabbitmq.resealing import Rested
 from torkd.broker.rabbitmq.tasks import RabbitMQTaskConsumer
 from torkd.broker.rabbitmq.topology import COORDINATOR_QUEUES, LIVE_EXCHANGE
 from torkd.sealing import SealedBodies
@@ -233,6 +234,10 @@ class RabbitMQBroker:
     def purge_dead(self) -> int:
         """Drop all of them for good."""
         return self._ask(lambda administration: administration.purge_dead())
+
+    def reseal(self, perhaps: Collection[str] = (), *, only_count: bool = False) -> Rested:
+        """Seal anew what waits, `perhaps` in these queues among others, or only count it. Beside daemons, and begun again at any time."""
+        return self._ask(lambda administration: administration.reseal(perhaps, only_count=only_count))
 
     def has_epoch(self, epoch: str) -> bool:
         """Whether RabbitMQ was marked with this epoch since it was last empty."""

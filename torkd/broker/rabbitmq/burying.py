@@ -37,17 +37,19 @@ class Undertaker:
 def dead_message(queue: str, body: bytes, reason: str, encoding: Encoding) -> Outgoing:
     """The message to the `dead` queue. A reason may cite what is wrong with the body: it is sealed like that."""
     reason = reason[:MAX_REASON].encode(errors="replace").decode()
-    properties = BasicProperties(
-        content_type="application/json",
-        delivery_mode=PERSISTENT,
-        message_id=uuid.uuid4().hex,
-        headers={
-            QUEUE: queue,
-            REASON: encoding.seal.seal_text(reason),
-            BURIED_AT: datetime.now(UTC).isoformat(),
-        },
+    headers = {
+        QUEUE: queue,
+        REASON: encoding.seal.seal_text(reason),
+        BURIED_AT: datetime.now(UTC).isoformat(),
+    }
+    return Outgoing(DEAD, encoding.seal.seal(body), dead_properties(uuid.uuid4().hex, headers))
+
+
+def dead_properties(letter_id: str | None, headers: Mapping[str, Any]) -> BasicProperties:
+    """Of a message in the `dead` queue."""
+    return BasicProperties(
+        content_type="application/json", delivery_mode=PERSISTENT, message_id=letter_id, headers=dict(headers)
     )
-    return Outgoing(DEAD, encoding.seal.seal(body), properties)
 
 
 def letter_id_of(properties: BasicProperties, delivery_tag: int) -> str:

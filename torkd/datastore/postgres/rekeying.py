@@ -11,7 +11,6 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -64,11 +63,11 @@ class Rekeying:
         self._forms = {table.name: _Forms(table, columns, clear=clear) for table in SEALED_TABLES}
         self._current = tuple(_marks_of(columns))
 
-    def begin(self) -> datetime:
-        """Agree on the key; the time of the database. Raises `StartError` where that would harm a process that is alive."""
+    def begin(self) -> None:
+        """Agree on the key. Raises `StartError` where that would harm a process that is alive."""
         keys = self._columns.keys
         with self._pool.connection() as connection:
-            sealed_with, _, now, is_alive = _one(connection.execute(SQL.state))
+            sealed_with, is_alive = _one(connection.execute(SQL.state))
             try:
                 keys.raise_if_missing(sealed_with)
             except KeyMissing as error:
@@ -80,29 +79,26 @@ class Rekeying:
                         "anew (right would be to give all of them the key first, as docs/secrets.md says)"
                     )
                 connection.execute(UPKEEP_SQL.seal_with, {"key_id": keys.key_id})
-        return now  # type: ignore[no-any-return]  # a timestamptz
 
     def run(self) -> Resealed:
-        """Seal everything anew, look whether all is done, and note it if so."""
+        """Seal everything anew, and look whether all is done."""
         found = Resealed()
         for table in SEALED_TABLES:
             found.done[table.name] = self._reseal(table, found)
         found.left = self.count()
-        if not any(found.left.values()):
+        if self._clear and not any(found.left.values()):
             with self._pool.connection() as connection:
-                if self._clear:
-                    connection.execute(UPKEEP_SQL.seal_with, {"key_id": ""})
-                connection.execute(SQL.note_done, {"key_id": "" if self._clear else self._columns.keys.key_id})
+                connection.execute(UPKEEP_SQL.seal_with, {"key_id": ""})
         return found
 
     def count(self) -> dict[str, int]:
         """How many rows are to be sealed anew, by table."""
         return {table.name: sum(map(len, self._groups(table))) for table in SEALED_TABLES}
 
-    def waiting_messages(self, before: datetime) -> int:
-        """How many hand-outs of before then nobody has begun: their messages may be sealed with an older key."""
+    def note_done(self) -> None:
+        """Nothing needs an older key any more, messages included: the doctor tells it until another key begins to seal."""
         with self._pool.connection() as connection:
-            return int(_one(connection.execute(SQL.waiting_messages, {"before": before}))[0])
+            connection.execute(SQL.note_done, {"key_id": "" if self._clear else self._columns.keys.key_id})
 
     def _groups(self, table: SealedTable) -> Iterator[list[_Row]]:
         """Rows with something to be sealed anew, some at a time."""

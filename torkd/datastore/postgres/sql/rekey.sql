@@ -21,15 +21,11 @@ SELECT id, root_id FROM jobs WHERE id = ANY(%(jobs)s);
 SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = %(table)s::regclass;
 
 -- name: state
--- The keys that are in use, and whether a process is alive that may be sealing.
-SELECT sealed_with, rekeyed_with, now(),
+-- The key that is in use, and whether a process is alive that may be sealing.
+SELECT sealed_with,
        EXISTS (SELECT FROM nodes WHERE last_heartbeat_at > now() - interval '60 seconds') AS is_alive
 FROM engine;
 
 -- name: note_done
 -- Nothing is left under another key, as far as one that seals meanwhile is not meant.
 UPDATE engine SET rekeyed_with = %(key_id)s WHERE sealed_with = %(key_id)s;
-
--- name: waiting_messages
--- Hand-outs of before: their messages are sealed as they were then.
-SELECT count(*) FROM tasks WHERE state = 'SCHEDULED' AND scheduled_at < %(before)s;
