@@ -30,6 +30,8 @@ API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 ACCOUNTS = (ROOT / "docs" / "accounts.md").read_text(encoding="utf-8")
 (TLS_SERVER,) = re.findall(r"```nginx\n(.*?)```", ACCOUNTS, re.DOTALL)
 SET_UP = re.findall(r"^\$ (.*/etc/nginx.*)$", API, re.MULTILINE)
+TO_TLS = re.findall(r"`(proxy_ssl_[^`]+)`", API)
+"""What is added where torkd speaks TLS; the server with TLS stands for it."""
 PAGES_READ = ("/jobs?page=1&q=", "/metrics", "/scheduled-jobs", "/nodes", "/queues")
 """By the UI."""
 MAIN = """
@@ -57,6 +59,7 @@ class Proxied:
         self.daemon = daemon
         self.for_the_ui = f"http://127.0.0.1:{free_port()}"
         self.with_tls = f"https://localhost:{free_port()}"
+        self.to_tls = f"http://127.0.0.1:{free_port()}"
         self.trust = ssl.create_default_context(cafile=base / CA_FILE)
         self._base = base
         self._places = {
@@ -83,7 +86,13 @@ class Proxied:
                 ["bash", "-ec", self.here(command)], check=True, cwd=ROOT, env=self.daemon.environment | {"PATH": path}
             )
         copied = self._base / "conf.d" / "tork-web.conf"
-        copied.write_text(self.here(copied.read_text()))
+        for_the_ui = self.here(copied.read_text())
+        copied.write_text(for_the_ui)
+        to_tls = for_the_ui.replace(self.for_the_ui.removeprefix("http://"), self.to_tls.removeprefix("http://"))
+        for directive in TO_TLS:
+            to_tls = to_tls.replace("proxy_http_version", f"{directive};\n        proxy_http_version")
+        to_tls = to_tls.replace(f"http://127.0.0.1:{self.daemon.port}", self.with_tls)
+        (self._base / "conf.d" / "to-tls.conf").write_text(to_tls.replace("FILE", str(self._base / CA_FILE)))
         (self._base / "conf.d" / "tls.conf").write_text(self.here(TLS_SERVER))
         (self._base / "nginx.conf").write_text(MAIN.format(base=self._base, user=pwd.getpwuid(os.getuid()).pw_name))
 
@@ -164,3 +173,8 @@ def test_what_a_task_prints_comes_while_it_runs(proxied: Proxied, with_tls: bool
 def test_with_tls_everybody_brings_credentials_of_their_own(proxied: Proxied) -> None:
     answer = httpx2.get(f"{proxied.with_tls}/jobs", verify=proxied.trust)
     assert (answer.status_code, answer.json()) == (400, {"message": "missing key in request header"})
+
+
+def test_the_ui_is_also_served_by_a_torkd_with_tls(proxied: Proxied) -> None:
+    assert len(TO_TLS) == 2
+    assert call(proxied.to_tls, "GET", "/users/me").json["username"] == "key:web-ui"

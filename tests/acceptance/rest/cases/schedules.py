@@ -108,7 +108,7 @@ CASES = [
         "next-times", "GET", f"{_AT}/next", expected={"cron": _CRON, "zone": "Europe/Berlin", "times": [Like(r".*T0[78]:00:00Z")] * 5}
     ),
     Case("some-next-times", "GET", f"{_AT}/next?count=2", expected=Some({"times": [ANY, ANY]})),
-    Case("next-times-of-no-count", "GET", f"{_AT}/next?count=x", 400, message("invalid count: x")),
+    Case("next-times-of-no-count", "GET", f"{_AT}/next?count=x", 400, message("invalid count: x (right would be a number from 1 to 100)")),
     Case("resume-what-is-active", "PUT", f"{_AT}/resume", 400, message("scheduled job is not paused")),
     Case("pause", "PUT", f"{_AT}/pause", expected=_OK),
     Case("pause-again", "PUT", f"{_AT}/pause", 400, message("scheduled job is not active")),
