@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,32 @@ def coordinators(datastore: PostgresDatastore, dsn: str, broker: MemoryBroker) -
             engine.coordinator.stop()
 
 
+@pytest.fixture
+def host() -> FakeHost:
+    return FakeHost()
+
+
+MakeWorker = Callable[[Any, Path | None], Worker]
+
+
+@pytest.fixture
+def make_worker(coordinators: list[RunningEngine], host: FakeHost) -> Iterator[MakeWorker]:
+    """Workers of that host, on a way to the broker. The threads of dead ones end with the test: cut off, they would never rest."""
+    made: list[Worker] = []
+
+    def make(broker: Any, runs: Path | None) -> Worker:
+        options = WorkerOptions(
+            node_id="worker", heartbeat_seconds=0.1, lease_seconds=LEASE, grace_seconds=1, runs_directory=runs
+        )
+        made.append(Worker(broker, HostedRuntime(host), options, now=utc_now, new_id=new_id, environ={}))
+        return made[-1]
+
+    yield make
+    host.the_end.set()
+    for worker in made:
+        worker.stop()
+
+
 def fails_first() -> Any:
     """What a runtime does whose tasks named `flaky` fail at the first attempt."""
     attempts: Counter[str] = Counter()
@@ -129,11 +155,10 @@ def test_every_task_counts_once_however_many_coordinators_look_after_it(
 
 
 def test_a_lost_run_is_handed_out_once_more_though_all_find_it(
-    coordinators: list[RunningEngine], stored: DatastorePlay, broker: MemoryBroker
+    coordinators: list[RunningEngine], stored: DatastorePlay, broker: MemoryBroker, make_worker: MakeWorker
 ) -> None:
-    host = FakeHost()
     line = Line(broker)
-    worker = a_worker(line, host, None)
+    worker = make_worker(line, None)
     worker.start()
     job_id = coordinators[0].submit(a_job(a_task("only")))
     wait_until(lambda: stored.task("only", job_id).state is TaskState.RUNNING)
@@ -143,21 +168,24 @@ def test_a_lost_run_is_handed_out_once_more_though_all_find_it(
     coordinators[1].wait_for(job_id)
     task = stored.task("only", job_id)
     assert (task.dispatch, task.redelivered) == (2, 1)
-    host.the_end.set()
 
 
 def test_a_run_that_is_taken_up_is_not_handed_out_again_when_its_first_lease_ends(
-    coordinators: list[RunningEngine], stored: DatastorePlay, broker: MemoryBroker, tmp_path: Path
+    coordinators: list[RunningEngine],
+    stored: DatastorePlay,
+    broker: MemoryBroker,
+    host: FakeHost,
+    make_worker: MakeWorker,
+    tmp_path: Path,
 ) -> None:
-    host = FakeHost()
     line = Line(broker)
-    first = a_worker(line, host, tmp_path)
+    first = make_worker(line, tmp_path)
     first.start()
     job_id = coordinators[0].submit(a_job(a_task("only")))
     wait_until(lambda: stored.task("only", job_id).state is TaskState.RUNNING)
     before = stored.task("only", job_id)
     die(first, line)
-    second = a_worker(broker, host, tmp_path)
+    second = make_worker(broker, tmp_path)
     claims = second.prepare()
     second.start()
     broker.publish_events(claims)
@@ -171,8 +199,6 @@ def test_a_run_that_is_taken_up_is_not_handed_out_again_when_its_first_lease_end
     after = stored.task("only", job_id)
     assert (after.run_id, after.dispatch, after.redelivered) == (before.run_id, 1, 0)
     assert sum(host.begun.values()) == 1
-    host.the_end.set()
-    second.stop()
 
 
 def test_of_coordinators_that_find_a_broker_wiped_one_begins_the_new_epoch(
@@ -204,13 +230,6 @@ def test_what_one_coordinator_left_in_the_outbox_another_sends_once(
     second.wait_for_all(job_ids, JobState.COMPLETED)
     wait_until(lambda: stored.count("outbox") == 0)
     assert stored.row("SELECT max(dispatch) AS most FROM tasks")["most"] == 1
-
-
-def a_worker(broker: Any, host: FakeHost, runs: Path | None) -> Worker:
-    options = WorkerOptions(
-        node_id="worker", heartbeat_seconds=0.1, lease_seconds=LEASE, grace_seconds=1, runs_directory=runs
-    )
-    return Worker(broker, HostedRuntime(host), options, now=utc_now, new_id=new_id, environ={})
 
 
 def die(worker: Worker, line: Line) -> None:
