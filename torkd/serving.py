@@ -16,10 +16,12 @@ import torkd
 from tork.errors import StartError
 from torkd.api.listener import Listener, Place, listen
 from torkd.api.served import Served
-from torkd.api.server import ServerOptions, Tls, serve
+from torkd.api.server import ServerOptions, serve
+from torkd.api.tls import Tls
 from torkd.banner import show_banner
 from torkd.extensions import Extensions
 from torkd.logs import configure_logging, set_level
+from torkd.memory import keep_little_freed_memory
 from torkd.settings import Loaded, Settings
 from torkd.settings.addresses import is_loopback
 from torkd.switching import switch_often
@@ -62,6 +64,7 @@ class Mode:
     drain_seconds: float
     processes: int = 1
     tls: Tls | None = None
+    body_limit: int = 0
 
 
 def tls_of(settings: Settings) -> Tls | None:
@@ -114,6 +117,7 @@ def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: A
 
     def start() -> Served:
         switch_often()
+        keep_little_freed_memory()
         daemon = mode.make(port)
         daemon.start()
         log.info("serving on %s", endpoint, extra=told)
@@ -126,9 +130,10 @@ def serve_mode(extensions: Extensions, listener: Listener, mode: Mode, **told: A
             reload=lambda: _reload(daemon, extensions),
         )
 
-    code = serve(
-        listener, ServerOptions(drain_seconds=mode.drain_seconds, processes=mode.processes, tls=mode.tls), start=start
+    options = ServerOptions(
+        drain_seconds=mode.drain_seconds, processes=mode.processes, tls=mode.tls, body_limit=mode.body_limit
     )
+    code = serve(listener, options, start=start)
     log.info("stopped")
     return code
 

@@ -126,9 +126,9 @@ class FakeReading:
         self.asked = (job_id, execution)
         return self._job(job_id)
 
-    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
+    def execution_in_parts(self, job_id: str, *, size: int) -> Iterator[list[Task]]:
         tasks = self._job(job_id).execution
-        yield from (tasks[start : start + 700] for start in range(0, len(tasks), 700))
+        yield from (tasks[start : start + size] for start in range(0, len(tasks), size))
 
     def webhooks_of(self, job_id: str) -> list[WebhookStatus]:
         return [WebhookStatus(url=webhook.url) for webhook in self._job(job_id).webhooks]

@@ -1,14 +1,16 @@
-"""Answers on their way out: head and body at once, and a client that takes them slowly holds a thread for a moment only.
+"""Answers on their way out: no thread waits for a client to take one, and what is made in parts is made as the client takes them.
 
-What it has not taken by then waits without a thread (`Outgoing`), and the connection is closed when it is sent.
+What a client has not taken waits without a thread, and all of that together is bounded: `MOST_UNSENT`.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import time
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import falcon
@@ -16,26 +18,35 @@ from gunicorn.http import wsgi
 
 from torkd.api.streams.body import Head
 
-SEND_SECONDS = 1.0
-"""How long a thread waits for a client to take an answer."""
 STALLED_SECONDS = 60.0
 """How long a client may take nothing."""
-MOST_UNSENT = 256 * 1024 * 1024
-"""What all such clients may be owed together: above it those are dropped that have taken nothing for longest."""
+MOST_UNSENT = 64 * 1024 * 1024
+"""What all clients may be owed together: above it those are dropped that have taken nothing for longest."""
+_MUCH = 1024 * 1024
+"""Of a body of any number of parts no more are made while a client is owed this much."""
 _PIECE = 256 * 1024
+_PIECES_AT_ONCE = 8
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
+class PartsBody:
+    """A body whose parts cost something: under our worker each is made when the client has taken the one before."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
+
+
 class CompactResponse(wsgi.Response):
-    """Sends head and body at once, and does not say which server it is."""
+    """Head and body at once, not saying which server it is. What it is told to write it keeps in `unsent`."""
 
     _unsent_head = b""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.left = bytearray()
-        """What the client has not taken in time."""
-        self._until = 0.0
+        self.unsent: deque[memoryview] = deque()
 
     def default_headers(self) -> list[str]:
         return [header for header in super().default_headers() if not header.startswith("Server:")]
@@ -53,9 +64,8 @@ class CompactResponse(wsgi.Response):
         """An empty chunk is the last one, as HTTP has it."""
         if self.chunked:
             data = b"%X\r\n%b\r\n" % (len(data), data)
-        data, self._unsent_head = self._unsent_head + data, b""
-        self._until = self._until or time.monotonic() + SEND_SECONDS
-        self.left += data if self.left else data[_send_until(self.sock, data, self._until) :]
+        head, self._unsent_head = self._unsent_head, b""
+        self.unsent.extend(memoryview(piece) for piece in (head, data) if piece)
 
 
 def head_text(resp: wsgi.Response) -> str:
@@ -77,40 +87,65 @@ def head_of(resp: wsgi.Response) -> Head:
     return head
 
 
-@dataclass(slots=True)
 class Outgoing:
-    """What a slow client is still to get."""
+    """One answer: made and sent by one thread at a time."""
 
-    left: bytearray
-    until: float
-    """When patience ends, unless it takes something."""
-    _sent: int = 0
+    def __init__(self, resp: CompactResponse, body: Iterable[bytes], now: float) -> None:
+        self.until = now + STALLED_SECONDS
+        """When patience ends, unless the client takes something."""
+        self.keeps = False
+        """Whether the connection may be used for another request."""
+        self._resp = resp
+        self._body = body
+        self._parts = iter(body)
+        self._pauses_at = 0 if isinstance(body, PartsBody) else sys.maxsize if isinstance(body, list) else _MUCH
+        """Above so many bytes owed no more parts are made."""
+        self._is_made = False
 
     @property
     def owed(self) -> int:
         """In bytes."""
-        return len(self.left) - self._sent
+        return sum(map(len, self._resp.unsent))
 
-    def send(self, sock: socket.socket, now: float) -> bool:
-        """Send what is taken at once; whether that was all. Raises `OSError` when the client is gone."""
-        with memoryview(self.left) as view:
-            while self.owed:
-                try:
-                    self._sent += sock.send(view[self._sent : self._sent + _PIECE])
-                except _NOT_NOW:
-                    return False
-                self.until = now + STALLED_SECONDS
-        return True
+    @property
+    def is_over(self) -> bool:
+        """Whether all was made and sent."""
+        return self._is_made and not self._resp.unsent
 
+    def make(self) -> None:
+        """The next part of a `PartsBody`, of others all, or as many as are enough for now. Raises what the body raises."""
+        for part in self._parts:
+            self._resp.write(part)
+            if self.owed > self._pauses_at:
+                return
+        self._resp.close()
+        self._is_made = True
+        self.close()
 
-def _send_until(sock: socket.socket, data: bytes, until: float) -> int:
-    """How much was sent when all was, or when it was time."""
-    sent = 0
-    try:
-        while sent < len(data) and (left := until - time.monotonic()) > 0:
-            sock.settimeout(left)
-            sent += sock.send(memoryview(data)[sent : sent + _PIECE])
-    except TimeoutError:
-        pass
-    sock.settimeout(None)
-    return sent
+    def send(self, sock: socket.socket, now: float) -> None:
+        """Send what is taken at once. Raises `OSError` when the client is gone."""
+        unsent = self._resp.unsent
+        for _ in range(_PIECES_AT_ONCE):
+            if not unsent:
+                return
+            try:
+                sent = sock.send(unsent[0][:_PIECE])
+            except _NOT_NOW:
+                return
+            self.until = now + STALLED_SECONDS
+            if sent == len(unsent[0]):
+                unsent.popleft()
+            else:
+                unsent[0] = unsent[0][sent:]
+
+    def go_on(self, sock: socket.socket) -> Outgoing:
+        """Make the next part, and send what is taken of it at once."""
+        self.make()
+        self.send(sock, time.monotonic())
+        return self
+
+    def close(self) -> None:
+        """No more of the body is wanted."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

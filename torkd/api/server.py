@@ -9,11 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 from gunicorn.app.base import BaseApplication
@@ -23,6 +21,7 @@ from torkd.api.arbiter import TorkArbiter
 from torkd.api.listener import Listener
 from torkd.api.served import Served
 from torkd.api.server_log import ServerLog
+from torkd.api.tls import CurrentCertificate, Tls
 from torkd.api.worker_class import StreamingWorker
 from torkd.notify import Notifier
 
@@ -30,34 +29,6 @@ log = logging.getLogger(__name__)
 
 _AFTER_DRAIN_SECONDS = 5
 _START_SECONDS = 120
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tls:
-    """What HTTPS needs. The files are read again for every connection, so a renewed certificate needs no restart."""
-
-    certificate: Path
-    key: Path
-
-    def check(self) -> None:
-        """Raises `StartError` when they can't be used."""
-        try:
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(self.certificate, self.key, password=_no_passphrase)
-        except ssl.SSLError as error:
-            raise StartError(
-                f"coordinator.tls.cert {self.certificate} and coordinator.tls.key {self.key} can't be used: "
-                f"{error.reason or error} (right would be PEM files of one pair, the key without a passphrase)"
-            ) from error
-        except OSError as error:
-            raise StartError(
-                f"coordinator.tls.cert {self.certificate} or coordinator.tls.key {self.key} can't be read: {error.strerror}"
-            ) from error
-
-
-def _no_passphrase() -> str:
-    """Never ask on the terminal: a daemon has none."""
-    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +42,8 @@ class ServerOptions:
     connections: int = 4096
     tls: Tls | None = None
     """None: plain HTTP."""
+    body_limit: int = 0
+    """Larger bodies are refused by the application before it reads them."""
 
 
 def serve(
@@ -130,6 +103,7 @@ class _Application(BaseApplication):
         self._listener = listener
         self._options = options
         self.start = start
+        self.body_limit = options.body_limit
         super().__init__()
 
     def load_config(self) -> None:
@@ -155,6 +129,7 @@ class _Application(BaseApplication):
                 "certfile": str(options.tls.certificate),
                 "keyfile": str(options.tls.key),
                 "do_handshake_on_connect": False,
+                "ssl_context": CurrentCertificate(options.tls),
             }
         for name, value in values.items():
             self.cfg.set(name, value)

@@ -182,8 +182,10 @@ class Reading(ScheduleReading, WebhookReading, Protocol):
     def get_job(self, job_id: str, execution: ExecutionPage | None = None) -> Job:
         """Everything about a job; the whole execution unless a page is asked for. Raises `NotFound`."""
 
-    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
-        """The whole execution, some tasks at a time, of one moment. To be read to its end at once: it holds a connection."""
+    def execution_in_parts(self, job_id: str, *, size: int) -> Iterator[list[Task]]:
+        """The whole execution, so many tasks at a time. Which ones and their order are of the moment of the first part, each task is
+        as it is when its part is read, and nothing is held between parts.
+        """
 
     def get_summary(self, job_id: str) -> JobSummary:
         """A job in few words. Raises `NotFound`."""

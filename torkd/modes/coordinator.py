@@ -95,6 +95,7 @@ def serve_coordinator(loaded: Loaded, extensions: Extensions) -> int:
         drain_seconds=STOP_SECONDS + _CLOSE_SECONDS,
         processes=settings.coordinator.processes,
         tls=tls,
+        body_limit=settings.middleware.web.bodylimit,
     )
     with shared_figures(mode.processes):
         return serve_mode(extensions, listener, mode)

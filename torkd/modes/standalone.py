@@ -28,5 +28,10 @@ def serve_standalone(loaded: Loaded, extensions: Extensions) -> int:
         def make(port: int) -> Engine:
             return make_engine(settings, dsn=dsn, runtime_type=runtime_type, port=port, extensions=extensions)
 
-        mode = Mode(make=make, drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds(), tls=tls)
+        mode = Mode(
+            make=make,
+            drain_seconds=(settings.worker.drain + settings.worker.grace).total_seconds(),
+            tls=tls,
+            body_limit=settings.middleware.web.bodylimit,
+        )
         return serve_mode(extensions, listener, mode, runtime=runtime_type)

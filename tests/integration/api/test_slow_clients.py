@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -14,8 +16,8 @@ import httpx2
 import pytest
 
 from tests.integration.api.conftest import until
-from tests.support.certificates import CA_FILE, CERTIFICATE_FILE, HOST, make_certificates
-from torkd.api.reception import MOST_WAITING
+from tests.support.certificates import CA_FILE, CERTIFICATE_FILE, HOST, KEY_FILE, make_certificates
+from torkd.api.large_job import MANY_TASKS
 
 Start = Callable[..., Any]
 THREADS = 4
@@ -40,20 +42,32 @@ def opened() -> Iterator[ExitStack]:
 
 def _all_of(connection: socket.socket) -> bytes:
     """What comes until the server closes."""
-    answer = b""
-    while piece := connection.recv(10_000):
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)  # whoever was slow no longer is
+    answer = bytearray()
+    while piece := connection.recv(1 << 20):
         answer += piece
-    return answer
+    return bytes(answer)
 
 
-def was_dropped(connection: socket.socket) -> bool:
+def _from_chunks(body: bytes) -> bytes:
+    whole = b""
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        end = int(size, 16)
+        whole, body = whole + rest[:end], rest[end + 2 :]
+    return whole
+
+
+def was_told(connection: socket.socket) -> bool:
+    """Whether anything came, be it the end."""
     connection.setblocking(False)
     try:
-        return connection.recv(1, socket.MSG_PEEK) == b""
+        connection.recv(1, socket.MSG_PEEK)
     except BlockingIOError:
         return False
     except OSError:
         return True
+    return True
 
 
 @pytest.mark.parametrize("sent", HALVES.values(), ids=HALVES)
@@ -116,18 +130,82 @@ def test_a_certificate_that_is_broken_for_a_while_ends_nothing(daemon: Start, tm
     assert not [line for line in serving.lines if line.startswith("error")]
 
 
-def test_a_large_body_that_stops_half_way_holds_a_thread_for_a_while_only(daemon: Start, opened: ExitStack) -> None:
-    client = daemon("127.0.0.1:0", f"threads={THREADS}", "limit=9000000", "receive=1").started()
-    slow = []
+def _authority_seen(port: int, *authorities: Path) -> Path | None:
+    """Which of them has signed the certificate of a new connection."""
+    for authority in authorities:
+        trusting = ssl.create_default_context(cafile=authority)
+        with (
+            contextlib.suppress(ssl.SSLCertVerificationError),
+            socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+            trusting.wrap_socket(plain, server_hostname=HOST),
+        ):
+            return authority
+    return None
+
+
+def test_a_renewed_certificate_is_used_at_once_and_one_that_is_broken_never(daemon: Start, tmp_path: Path) -> None:
+    place, later = tmp_path / "now", tmp_path / "later"
+    for directory in (place, later):
+        directory.mkdir()
+        make_certificates(directory)
+    old, new = (directory / "authority.pem" for directory in (place, later))
+    for directory, authority in ((place, old), (later, new)):
+        (directory / CA_FILE).rename(authority)
+    serving = daemon("127.0.0.1:0", f"tls={place}")
+    port = int(serving.expect("listening"))
+    serving.expect("serving")
+    assert _authority_seen(port, old, new) == old
+    (later / CERTIFICATE_FILE).replace(place / CERTIFICATE_FILE)
+    assert [_authority_seen(port, old, new) for _ in range(2)] == [old, old]
+    assert serving.stderr().count("have changed and can't be used") == 1
+    (later / KEY_FILE).replace(place / KEY_FILE)
+    assert _authority_seen(port, old, new) == new
+    (place / KEY_FILE).unlink()
+    assert _authority_seen(port, old, new) == new
+
+
+def test_large_bodies_that_trickle_hold_no_thread(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"threads={THREADS}", "limit=9000000").started()
+    place = (client.base_url.host, client.base_url.port)
+    head = b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\n"
     for _ in range(CLIENTS):
-        slow.append(
-            opened.enter_context(socket.create_connection((client.base_url.host, client.base_url.port), timeout=20))
-        )
-        slow[-1].sendall(
-            b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Type: text/yaml\r\nContent-Length: 8000000\r\n\r\nname"
-        )
-    assert client.get("/health", timeout=20).status_code == 200
-    assert b"the body ends before its Content-Length" in _all_of(slow[0])
+        for rest in (b"Content-Length: 8000000\r\n\r\nname", b"Transfer-Encoding: chunked\r\n\r\n7A1200\r\nname"):
+            opened.enter_context(socket.create_connection(place, timeout=20)).sendall(head + rest)
+    for _ in range(3):
+        assert client.get("/health", timeout=20).status_code == 200
+    body = b"name: x\ntasks:\n- name: a\n  run: b\n" + b"#" * 8_000_000
+    assert client.post("/jobs", content=body, headers={"Content-Type": "text/yaml"}).json()["name"] == "x"
+
+
+def test_a_request_that_does_not_arrive_in_time_is_told_so(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", "receive=0.2").started()
+    connection = opened.enter_context(
+        socket.create_connection((client.base_url.host, client.base_url.port), timeout=20)
+    )
+    connection.sendall(HALVES["half-a-body"])
+    assert _all_of(connection).startswith(b"HTTP/1.1 408")
+
+
+def test_more_requests_than_may_wait_for_a_thread_are_told_to_come_again(daemon: Start, opened: ExitStack) -> None:
+    serving = daemon("127.0.0.1:0", "threads=1", "waiting=50000")
+    client = serving.started()
+    place = (client.base_url.host, client.base_url.port)
+    asking = [opened.enter_context(socket.create_connection(place, timeout=20)) for _ in range(5)]
+    asking[0].sendall(b"PUT /jobs/held/cancel HTTP/1.1\r\nHost: a\r\n\r\n")
+    serving.expect("cancelling held")
+    for connection in asking[1:]:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n" + b"a" * 20_000)
+    until(lambda: sum(map(was_told, asking)) == 2, "two of them are turned away")
+    for connection in [connection for connection in asking if was_told(connection)]:
+        connection.settimeout(20)
+        answer = _all_of(connection)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"Retry-After: 1\r\n" in answer
+        asking.remove(connection)
+    serving.send(signal.SIGHUP)
+    for connection in asking:
+        connection.settimeout(20)
+    assert sorted(connection.recv(10_000)[9:12] for connection in asking) == [b"200", b"404", b"404"]
 
 
 def test_a_client_that_asks_before_it_sends_is_told_once(daemon: Start, opened: ExitStack) -> None:
@@ -187,35 +265,91 @@ def test_a_body_that_nobody_wants_is_not_waited_for(daemon: Start, opened: ExitS
 
 
 def test_requests_that_do_not_arrive_hold_little_memory_together(daemon: Start, opened: ExitStack) -> None:
-    client = daemon().started()
+    client = daemon("127.0.0.1:0", "waiting=10000000").started()
     place = (client.base_url.host, client.base_url.port)
     part = b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 1040000\r\n\r\n" + b"a" * 1_000_000
     waiting = []
-    for _ in range(2 * MOST_WAITING // len(part)):
+    for _ in range(20):
         waiting.append(opened.enter_context(socket.create_connection(place, timeout=20)))
         waiting[-1].sendall(part)
     assert client.get("/health").status_code == 200
-    until(lambda: sum(map(was_dropped, waiting)) >= len(waiting) // 3, "those above the limit are dropped")
-    assert not all(map(was_dropped, waiting))
+    until(lambda: sum(map(was_told, waiting)) >= 10, "those above the limit are turned away")
+    assert not all(map(was_told, waiting))
+
+
+def _slow_reader(opened: ExitStack, client: httpx2.Client, path: str) -> socket.socket:
+    connection = opened.enter_context(socket.socket())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(20)
+    connection.connect((client.base_url.host, client.base_url.port))
+    connection.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % path.encode())
+    return connection
 
 
 def test_clients_that_do_not_take_a_large_answer_hold_no_thread(daemon: Start, opened: ExitStack) -> None:
     client = daemon("127.0.0.1:0", f"threads={THREADS}", f"large={LARGE}").started()
-    slow = []
-    for _ in range(CLIENTS):
-        slow.append(opened.enter_context(socket.socket()))
-        slow[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        slow[-1].settimeout(20)
-        slow[-1].connect((client.base_url.host, client.base_url.port))
-        slow[-1].sendall(b"GET /jobs/large HTTP/1.1\r\nHost: a\r\n\r\n")
+    slow = [_slow_reader(opened, client, "/jobs/large") for _ in range(2 * THREADS)]
     for _ in range(3):
         assert client.get("/health", timeout=60).status_code == 200
-    answer = bytearray()
-    while piece := slow[-1].recv(100_000):
-        answer += piece
-    head, _, body = bytes(answer).partition(b"\r\n\r\n")
+    head, _, body = _all_of(slow[-1]).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 OK")
     assert json.loads(body)["description"] == "x" * LARGE
+
+
+def test_answers_that_nobody_takes_are_given_up_above_a_total_the_stalest_first(
+    daemon: Start, opened: ExitStack
+) -> None:
+    serving = daemon("127.0.0.1:0", f"large={LARGE}", f"unsent={LARGE}")
+    client = serving.started()
+    stale = _slow_reader(opened, client, "/jobs/large")
+    assert stale.recv(100).startswith(b"HTTP/1.1 200")
+    others = [_slow_reader(opened, client, "/jobs/large") for _ in range(4)]
+    for other in others:
+        assert other.recv(100).startswith(b"HTTP/1.1 200")
+    until(lambda: "clients do not take their answers" in serving.stderr(), "one is given up")
+    with contextlib.suppress(ConnectionResetError):
+        assert len(_all_of(stale)) < LARGE
+    assert len(_all_of(others[-1])) > LARGE
+
+
+def test_a_large_answer_alone_is_not_given_up(daemon: Start, opened: ExitStack) -> None:
+    client = daemon("127.0.0.1:0", f"large={LARGE}", "unsent=1000").started()
+    alone = _slow_reader(opened, client, "/jobs/large")
+    assert client.get("/health").status_code == 200
+    assert len(_all_of(alone)) > LARGE
+
+
+def test_parts_of_an_answer_are_made_as_the_client_takes_them(daemon: Start, opened: ExitStack) -> None:
+    serving = daemon("127.0.0.1:0", f"threads={THREADS}", "lots=12")
+    client = serving.started()
+    place = (client.base_url.host, client.base_url.port)
+    slow = [_slow_reader(opened, client, "/jobs/many") for _ in range(CLIENTS)]
+    for _ in range(3):
+        assert client.get("/health", timeout=60).status_code == 200
+    connection = opened.enter_context(socket.create_connection(place, timeout=20))
+    connection.sendall(
+        b"GET /jobs/many HTTP/1.1\r\nHost: a\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    answers = _all_of(connection)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert b'"status":"UP"' in answers[-200:]
+    whole = client.get("/jobs/many").json()
+    assert len(whole["execution"]) == 12 * MANY_TASKS
+    client.put("/jobs/j1/cancel")
+    serving.expect("cancelling j1")
+    assert serving.lines.count("lot of many") < (CLIENTS + 2) * 12
+    head, _, body = _all_of(slow[0]).partition(b"\r\n\r\n")
+    assert b"Transfer-Encoding: chunked" in head
+    assert json.loads(_from_chunks(body)) == whole
+
+
+def test_an_answer_whose_parts_can_not_be_read_any_more_is_cut_off_visibly(daemon: Start, opened: ExitStack) -> None:
+    serving = daemon("127.0.0.1:0", "lots=2")
+    client = serving.started()
+    with pytest.raises(httpx2.RemoteProtocolError, match="incomplete"):
+        client.get("/jobs/broken")
+    until(lambda: "an answer was cut off: the database is away" in serving.stderr(), "the log has the reason")
+    assert client.get("/health").status_code == 200
 
 
 def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import psycopg
 import pytest
 
 from tests.support.stored_rows import NOON, StoredRows
 from tork.errors import NotFound
 from tork.node import NodeStatus
-from torkd.datastore.postgres.job_reading import TASKS_AT_ONCE
 from torkd.datastore.postgres.reading import PostgresReading
 from torkd.datastore.protocol import LogState
 
@@ -15,12 +17,26 @@ pytestmark = pytest.mark.postgres
 
 def test_an_execution_in_parts_is_the_same_as_in_one_piece(reading: PostgresReading, stored: StoredRows) -> None:
     stored.job("j1")
-    for number in range(2 * TASKS_AT_ONCE + 5):
+    for number in range(25):
         stored.task(f"t{number}", "j1", position=number % 7)
-    parts = list(reading.execution_in_parts("j1"))
-    assert [len(part) for part in parts] == [TASKS_AT_ONCE, TASKS_AT_ONCE, 5]
+    parts = list(reading.execution_in_parts("j1", size=10))
+    assert [len(part) for part in parts] == [10, 10, 5]
     assert [task for part in parts for task in part] == reading.get_job("j1").execution
-    assert list(reading.execution_in_parts("nope")) == []
+    assert list(reading.execution_in_parts("nope", size=10)) == []
+
+
+def test_a_part_tells_of_its_tasks_as_they_are_then_and_leaves_out_none_that_went_on(
+    reading: PostgresReading, stored: StoredRows, connection: psycopg.Connection[Any]
+) -> None:
+    stored.job("j1")
+    for number in range(4):
+        stored.task(f"t{number}", "j1")
+    parts = reading.execution_in_parts("j1", size=2)
+    first = next(parts)
+    connection.execute("UPDATE tasks SET started_at = %s, node_id = 'n1' WHERE id = 't3'", [NOON])
+    second = next(parts)
+    assert second[1].node_id == "n1"
+    assert [task.id for part in (first, second, *parts) for task in part] == ["t0", "t1", "t2", "t3"]
 
 
 def test_a_task_is_its_spec_with_what_became_of_it(reading: PostgresReading, stored: StoredRows) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tests.support.api_fakes import NOON, a_job, a_task
@@ -18,13 +19,20 @@ def test_every_task_is_there_in_its_order_with_secrets_hidden(api: Api, count: i
     answer = api.get("/jobs/j1")
     job = answer.json
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert int(answer.headers["content-length"]) == len(answer.content)
     assert [task["id"] for task in job["execution"]] == [f"t{n}" for n in range(count)]
     assert job["execution"][-1]["result"] == f"{count - 1} [REDACTED]"
     assert job["execution"][0]["startedAt"] == "2026-01-02T12:00:00.1234Z"
     assert (job["result"], job["inputs"]) == ('"execution":[]', {"execution": "[]"})
     assert SECRET not in answer.text
     pretty = api.get("/jobs/j1?pretty")
-    assert pretty.text.startswith('{\n  "id": "j1"')
-    assert pretty.json == job
-    assert api.client.simulate_head("/jobs/j1").headers["content-length"] == answer.headers["content-length"]
+    assert pretty.content == msgspec.json.format(answer.content, indent=2) + b"\n"
+    assert api.client.simulate_head("/jobs/j1").status_code == 200
+
+
+def test_a_job_whose_tasks_are_gone_meanwhile_is_whole_json(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.reading.put(a_job(execution=[a_task(f"t{n}") for n in range(MANY_TASKS)]))
+    monkeypatch.setattr(api.reading, "execution_in_parts", lambda job_id, *, size: iter([[]]))
+    for query in ("", "?pretty"):
+        answer = api.get(f"/jobs/j1{query}")
+        assert answer.json["execution"] == []
+    assert answer.content == msgspec.json.format(answer.content, indent=2) + b"\n"

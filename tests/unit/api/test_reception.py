@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from torkd.api.reception import CONTINUE, MOST_BODY, MOST_HEAD, Arrival, Incoming
+from torkd.api.reception import CONTINUE, MOST_BODY, MOST_HEAD, RECEIVE_SECONDS, SLOWEST, Arrival, Incoming
 
 GET = b"GET /jobs HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /jobs HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"
@@ -49,7 +49,13 @@ def test_a_request_is_whole_with_its_last_byte_and_not_before(ends: Ends, reques
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Arrival.WHOLE),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n\r\n", Arrival.WHOLE),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"5" * (MOST_HEAD + 1), Arrival.WHOLE),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n" + b"a" * MOST_BODY, Arrival.WHOLE),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFF\r\n", Arrival.TOO_LARGE),
+        (
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + (b"10000\r\n" + b"a" * 65536 + b"\r\n") * 16,
+            Arrival.PART,
+        ),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 400_000, Arrival.TOO_LARGE),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 400_000, Arrival.TOO_LARGE),
         (GET + GET, Arrival.WHOLE),
     ],
     ids=[
@@ -62,7 +68,10 @@ def test_a_request_is_whole_with_its_last_byte_and_not_before(ends: Ends, reques
         "a-chunk-that-is-none",
         "a-chunk-of-less-than-nothing",
         "a-chunk-without-a-size",
-        "chunks-above-the-limit",
+        "a-chunk-above-the-limit",
+        "chunks-up-to-the-limit",
+        "more-sizes-than-chunks",
+        "trailers-without-end",
         "two-at-once",
     ],
 )
@@ -103,3 +112,29 @@ def test_a_client_that_has_gone_is_left_to_whoever_reads_on(ends: Ends) -> None:
     theirs.send(b"GET /")
     theirs.close()
     assert Incoming(until=0).receive(ours) is Arrival.WHOLE
+
+
+def test_a_larger_body_is_collected_where_it_is_allowed(ends: Ends) -> None:
+    ours, theirs = ends
+    incoming = Incoming(until=0, most_body=3 * MOST_BODY)
+    theirs.send(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (3 * MOST_BODY))
+    assert incoming.receive(ours) is Arrival.PART
+    incoming.data += b"a" * 3 * MOST_BODY
+    assert incoming.receive(ours) is Arrival.WHOLE
+
+
+def test_patience_grows_with_what_arrives() -> None:
+    incoming = Incoming(until=60)
+    assert not incoming.is_late(60)
+    assert incoming.is_late(61)
+    incoming.data += b"a" * 2 * SLOWEST
+    assert not incoming.is_late(61)
+    assert incoming.is_late(63)
+
+
+def test_what_holds_much_for_long_is_the_heavier_burden() -> None:
+    old, new = Incoming(until=RECEIVE_SECONDS), Incoming(until=RECEIVE_SECONDS + 9)
+    old.data += b"a" * 10
+    new.data += b"a" * 50
+    assert old.burden(now=10) > new.burden(now=10)
+    assert old.burden(now=100) < new.burden(now=100)

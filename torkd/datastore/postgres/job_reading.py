@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator
 
 import psycopg
 from msgspec.structs import replace
-from psycopg.rows import dict_row
 
 from tork.errors import NotFound
 from tork.job import Job, JobSummary
@@ -24,7 +23,6 @@ from torkd.datastore.protocol import ExecutionPage, JobChanges, JobQuery
 
 _SQL = load_statements("job_reading.sql")
 _TASKS_SQL = load_statements("task_reading.sql")
-TASKS_AT_ONCE = 1000
 CHANGED_AT_ONCE = 1000
 """How many changed tasks `job_changes` returns, unless more changed in one version."""
 
@@ -48,12 +46,12 @@ class JobReading(Querying):
         job = read_full_job(self._columns.open_row(row, row["id"]), steps, values, tasks)
         return replace(job, permissions=[read_permission(named) for named in permissions]) if permissions else job
 
-    def execution_in_parts(self, job_id: str) -> Iterator[list[Task]]:
-        asked = {"job_id": bindable(job_id), "size": None, "offset": 0}
-        with self._connect() as connection, connection.cursor("execution", row_factory=dict_row) as cursor:
-            cursor.execute(_TASKS_SQL.get_execution, asked)
-            while rows := cursor.fetchmany(TASKS_AT_ONCE):
-                yield [read_task(self._columns.open_row(row, job_id)) for row in rows]
+    def execution_in_parts(self, job_id: str, *, size: int) -> Iterator[list[Task]]:
+        asked = {"job_id": bindable(job_id)}
+        with self._cursor() as cursor:
+            ids = [row["id"] for row in cursor.execute(_TASKS_SQL.get_execution_ids, asked)]
+        for start in range(0, len(ids), size):
+            yield self._tasks(asked["job_id"], ids[start : start + size])  # nothing of a part stays here
 
     def get_summary(self, job_id: str) -> JobSummary:
         with self._cursor() as cursor:
@@ -119,6 +117,13 @@ class JobReading(Querying):
 
     def _summary(self, row: Row) -> JobSummary:
         return read_summary(self._columns.open_row(row, row["id"]))
+
+    def _tasks(self, job_id: str, task_ids: list[str]) -> list[Task]:
+        """In that order, without those that are gone."""
+        with self._cursor() as cursor:
+            rows = cursor.execute(_TASKS_SQL.get_tasks, {"task_ids": task_ids}).fetchall()
+        tasks = {row["id"]: read_task(self._columns.open_row(row, job_id)) for row in rows}
+        return [tasks[task_id] for task_id in task_ids if task_id in tasks]
 
     def _execution(self, cursor: psycopg.Cursor[Row], job_id: str, page: ExecutionPage | None) -> list[Task]:
         if page is not None and page.size <= 0:

@@ -19,7 +19,7 @@ class TaskReading(Querying):
     """The part of reading that is about tasks."""
 
     def get_task(self, task_id: str) -> Task:
-        return read_task(self._task_row(_SQL.get_task, task_id))
+        return read_task(self._task_row(_SQL.get_tasks, task_id))
 
     def get_task_summary(self, task_id: str) -> TaskSummary:
         return read_task_summary(self._task_row(_SQL.get_task_summary, task_id))
@@ -38,7 +38,7 @@ class TaskReading(Querying):
 
     def _task_row(self, statement: str, task_id: str) -> Row:
         with self._cursor() as cursor:
-            row = cursor.execute(statement, {"task_id": bindable(task_id)}).fetchone()
+            row = cursor.execute(statement, {"task_ids": [bindable(task_id)]}).fetchone()
         if row is None:
             raise NotFound("task not found")
         return self._columns.open_row(row, row["job_id"])

@@ -25,7 +25,7 @@ _TOLD = StoredDecoder(_Told)
 
 
 def read_task(row: Row) -> Task:
-    """A row of `get_task` or `get_execution`."""
+    """A row of `get_tasks` or `get_execution`."""
     task = _SPEC.decode(row["spec"])
     return replace(
         task,

@@ -1,12 +1,12 @@
 -- Reading tasks for people.
 
--- name: get_task
--- A task.
+-- name: get_tasks
+-- Tasks by their ids, in any order.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.state, t.name, t.queue, t.priority, t.var, t.attempts, t.redelivered,
        t.node_id, t.created_at, t.scheduled_at, t.started_at, t.completed_at, t.failed_at, t.progress, t.error, t.result,
        t.size, t.created, t.completions, t.failures, t.subjob_id, t.spec
   FROM tasks t
- WHERE t.id = %(task_id)s;
+ WHERE t.id = ANY(%(task_ids)s::text[]);
 
 -- name: get_execution
 -- The tasks of a job in the order they ran; what has not started comes last in its place.
@@ -18,12 +18,19 @@ SELECT t.id, t.job_id, t.parent_id, t.position, t.state, t.name, t.queue, t.prio
  ORDER BY t.position, t.started_at NULLS LAST, t.created_at, t.item_index, t.id
  LIMIT %(size)s OFFSET %(offset)s;
 
+-- name: get_execution_ids
+-- The ids of the tasks of a job, in that order.
+SELECT t.id
+  FROM tasks t
+ WHERE t.job_id = %(job_id)s
+ ORDER BY t.position, t.started_at NULLS LAST, t.created_at, t.item_index, t.id;
+
 -- name: get_task_summary
 -- A task in few words.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.progress, t.name, t.state, t.created_at, t.scheduled_at, t.started_at,
        t.completed_at, t.failed_at, t.error, t.result, t.var, t.node_id, t.attempts, t.spec, t.version
   FROM tasks t
- WHERE t.id = %(task_id)s;
+ WHERE t.id = ANY(%(task_ids)s::text[]);
 
 -- name: get_beginnings
 -- When jobs and tasks were made, handed out last, and started.
