@@ -74,6 +74,13 @@ def test_a_route_is_in_the_docs(route: str) -> None:
     assert route in documented
 
 
+def test_every_route_has_an_example() -> None:
+    """That it is answered so is for the acceptance tests; here it is noticed within seconds that one is missing."""
+    page = (DOCS / "api-examples.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^- \[.+\]\(#.+\): `(.+)`$", page, re.MULTILINE)
+    assert {re.sub(r"{.*?}", "{}", endpoint) for endpoint in listed} == set(routes())
+
+
 def test_no_route_is_documented_that_is_not_there() -> None:
     page = (DOCS / "api.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `((?:GET|POST|PUT|DELETE) /[^`?]*)`", page, re.MULTILINE)
