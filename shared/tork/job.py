@@ -89,7 +89,7 @@ class JobDefinition(Given, frozen=True, kw_only=True):
     secrets: Annotated[dict[str, str], Meta(description="Values the tasks read as secrets.<name>; never shown")] = {}
     output: Annotated[str, Meta(description="A template evaluated at the end; becomes the job's result")] = ""
     defaults: Annotated[Defaults | None, Meta(description="What tasks get that don't say it themselves")] = None
-    webhooks: Annotated[list[WebhookDefinition], Meta(description="Addresses that are told of changes")] = []
+    webhooks: Annotated[list[WebhookDefinition], Meta(description="Addresses that are told of changes, up to 100")] = []
     permissions: Annotated[
         list[PermissionDefinition], Meta(description="Who may see the job; everybody when empty")
     ] = []

@@ -185,7 +185,9 @@ class SubJob(Given, frozen=True, kw_only=True):
     auto_delete: Annotated[AutoDelete | None, Meta(description="When it is removed")] = None
     output: Annotated[str, Meta(description="A template evaluated at its end; becomes its result")] = ""
     detached: Annotated[bool, Meta(description="Whether the parent job goes on without waiting for it")] = False
-    webhooks: Annotated[list[WebhookDefinition], Meta(description="Addresses that are told of its changes")] = []
+    webhooks: Annotated[
+        list[WebhookDefinition], Meta(description="Addresses that are told of its changes, up to 100")
+    ] = []
     id: Annotated[str, Meta(description="Accepted for compatibility and ignored")] = ""
 
 

@@ -1,8 +1,8 @@
 """Delivers webhooks: claims what is due, sends it in order, and writes what became of it.
 
-One thread claims, and a bounded number of others send: of those only a few to the same server at a time, so that a slow one keeps
-its own waiting and nobody else. Within a lane the next request goes out when the one before is done or given up. What is sent is
-written soon after; what a crash leaves unwritten is sent again, under the same id.
+One thread claims, and a bounded number of others send: of those only a few to the same server at a time, and to all slow ones
+together (`webhook_turns`), so that these keep their own waiting and nobody else. Within a lane the next request goes out when the
+one before is done or given up. What is sent is written soon after; what a crash leaves unwritten is sent again, under the same id.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Protocol
 
 from tork.errors import TorkError, Unavailable
 from torkd.coordinator.handle import Handled
+from torkd.coordinator.webhook_turns import WebhookTurns
 from torkd.coordinator.webhook_verdict import OLDEST_SECONDS, Fate, Verdict, judge
 from torkd.datastore.webhook_protocol import ClaimedLane, DueDelivery, Settlement, Webhooks
 from torkd.hooks.webhook_request import HookRequest
@@ -27,8 +27,6 @@ from torkd.hooks.webhook_sender import Answer
 log = logging.getLogger(__name__)
 
 THREADS = 16
-PER_TARGET = 4
-"""Lanes of one server that are worked on at a time."""
 CHUNK = 20
 """Deliveries of a lane that are read at a time."""
 LEASE_SECONDS = 30.0
@@ -71,7 +69,7 @@ class WebhookLoop:
         self._changed = threading.Condition()
         self._is_woken = False
         self._stopping = threading.Event()
-        self._running: Counter[str] = Counter()
+        self._turns = WebhookTurns()
         self._thread: threading.Thread | None = None
         self._pool: ThreadPoolExecutor | None = None
 
@@ -99,9 +97,9 @@ class WebhookLoop:
         self._drain(drain_seconds)
         self._stopping.set()
         self.wake()
-        self._wait_for(STOP_SECONDS, lambda: not self._running)
+        self._wait_for(STOP_SECONDS, lambda: not self._turns.count)
         self._sender.abort()
-        self._wait_for(LAST_SECONDS, lambda: not self._running)
+        self._wait_for(LAST_SECONDS, lambda: not self._turns.count)
         self._thread.join(timeout=LAST_SECONDS)
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._sender.close()
@@ -116,7 +114,7 @@ class WebhookLoop:
                 log.warning("%s; webhooks that wait are not told", error)
                 return
             # A lane that is being delivered counts as due when its claim ends.
-            if not self._running and (due is None or due > left):
+            if not self._turns.count and (due is None or due > left):
                 return
             self._wait_for(min(left, 0.1), lambda: False)
 
@@ -144,8 +142,8 @@ class WebhookLoop:
         self._sender.cut_late()
         while not self._stopping.is_set():
             with self._changed:
-                busy = [target for target, lanes in self._running.items() if lanes >= PER_TARGET]
-                if self._running.total() >= self._most:
+                busy = self._turns.busy()
+                if self._turns.count >= self._most:
                     return ROUND_SECONDS
             claimed = self._webhooks.claim_webhooks(self._node_id, lease_seconds=LEASE_SECONDS, limit=CHUNK, busy=busy)
             if claimed is None:
@@ -157,7 +155,7 @@ class WebhookLoop:
     def _begin(self, claimed: ClaimedLane) -> None:
         assert self._pool is not None
         with self._changed:
-            self._running[claimed.target] += 1
+            self._turns.begin(claimed.target)
         self._pool.submit(self._deliver, claimed)
 
     def _sleep(self, seconds: float) -> None:
@@ -165,17 +163,20 @@ class WebhookLoop:
             self._changed.wait_for(lambda: self._is_woken or self._stopping.is_set(), timeout=seconds)
             self._is_woken = False
 
+    def _tried(self, target: str, seconds: float) -> None:
+        with self._changed:
+            self._turns.tried(target, seconds)
+
     def _deliver(self, claimed: ClaimedLane) -> None:
         try:
-            _Round(self._webhooks, self._sender, claimed, self._clock, self._stopping).run()
+            _Round(self._webhooks, self._sender, claimed, self._clock, self._stopping, self._tried).run()
         except Exception:
             log.exception(
                 "a webhook could not be delivered, and is tried again later", extra={"job_id": claimed.job_id}
             )
         finally:
             with self._changed:
-                self._running[claimed.target] -= 1
-                self._running = +self._running
+                self._turns.end(claimed.target)
                 self._is_woken = True
                 self._changed.notify_all()
 
@@ -189,6 +190,8 @@ class _Round:
     claimed: ClaimedLane
     clock: Callable[[], datetime]
     stopping: threading.Event
+    tried: Callable[[str, float], None]
+    """Told how long each try of a target took."""
     tries: int = 0
     delivered: int = 0
     given_up: int = 0
@@ -242,10 +245,11 @@ class _Round:
             return self._unsent("what is stored of it can't be read")
         if delivery.age_seconds > OLDEST_SECONDS:
             return self._unsent(f"it has waited for more than {OLDEST_SECONDS / 3600:g} h behind others")
-        now = self.clock()
+        now, began_at = self.clock(), time.monotonic()
         answer = self.sender.send(delivery.request, delivery_id=delivery.id, event=delivery.event, now=now)
         if answer.was_cut:
             return None
+        self.tried(self.claimed.target, time.monotonic() - began_at)
         self.tries += 1
         verdict = judge(answer, self.tries)
         self.tried_at, self.last, self.error = now, answer, verdict.reason

@@ -11,7 +11,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from urllib.parse import unquote
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from torkd.hooks.host_names import HostNames, NoAddressInTime, Resolve
 from torkd.hooks.private_addresses import is_private
 from torkd.hooks.webhook_request import HookRequest, headers_of
 
@@ -29,8 +29,6 @@ TRY_SECONDS = 5.0
 MOST_READ = 64 * 1024
 """Of an answer, so that its connection can be used again; of a longer one the connection is closed."""
 _POOLS = 64
-
-Resolve = Callable[[str, int], list[str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +70,7 @@ class _Line:
 
     current: ClassVar[threading.local] = threading.local()
     allow_private: bool
-    resolve: Resolve
+    names: HostNames
     _end: socket.socket | None = None
 
     def take_part(self) -> None:
@@ -89,7 +87,7 @@ class _Line:
     def open(self, host: str, port: int, seconds: float | None) -> socket.socket:
         """Connect to one of the addresses of the host that are allowed."""
         self.take_part()
-        addresses = type(self).resolve(host, port)
+        addresses = self.names.addresses(host, port, self._left_of(seconds))
         if not self.allow_private:
             allowed = [address for address in addresses if not is_private(address)]
             if not allowed:
@@ -173,7 +171,7 @@ class WebhookSender:
     ) -> None:
         """`secret` signs; `trust` is whose certificates count, by default those that the system trusts."""
         self._secret, self._try_seconds = secret, try_seconds
-        lines = {"allow_private": allow_private, "resolve": staticmethod(resolve)}
+        lines = {"allow_private": allow_private, "names": HostNames(resolve)}
         plain = type("PlainPool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": type("Plain", (_PlainLine,), lines)})
         secure = type(
             "SecurePool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": type("Secure", (_SecureLine,), lines)}
@@ -228,6 +226,10 @@ class WebhookSender:
         if isinstance(error, _Refused):
             reason = f"its address {error} is private, and middleware.webhook.allow_private is false"
             return Answer(error=reason, is_final=True)
+        if isinstance(error, NoAddressInTime):
+            return Answer(
+                error=f"its host is not found: no answer from the name service within {self._try_seconds:g} s"
+            )
         is_late = attempt.is_late or time.monotonic() >= attempt.deadline
         if is_late or isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError):
             return Answer(error=f"no answer within {self._try_seconds:g} s")

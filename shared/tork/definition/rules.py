@@ -9,7 +9,7 @@ from tork.account import PermissionDefinition
 from tork.definition.cron import CronError, parse_cron
 from tork.definition.findings import Findings
 from tork.definition.problems import Path, Problem
-from tork.definition.task_rules import check_retry, check_tasks, check_webhook
+from tork.definition.task_rules import check_retry, check_tasks, check_webhooks
 from tork.job import CatchUp, Defaults, JobDefinition, Overlap
 from tork.task import MAX_PRIORITY
 
@@ -22,8 +22,7 @@ def validate_job(job: JobDefinition) -> list[Problem]:
     found.expression(job.output, ("output",))
     if job.defaults:
         _check_defaults(job.defaults, ("defaults",), found)
-    for index, webhook in enumerate(job.webhooks):
-        check_webhook(webhook, ("webhooks", index), found)
+    check_webhooks(job.webhooks, ("webhooks",), found)
     for index, permission in enumerate(job.permissions):
         _check_permission(permission, ("permissions", index), found)
     if job.auto_delete:

@@ -51,7 +51,9 @@ _BOUNDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Schedule", "overlap"): {"enum": ["", *Overlap, None]},
     ("Schedule", "catchup"): {"enum": ["", *CatchUp, None]},
     ("JobDefinition", "tasks"): {"minItems": 1},
+    ("JobDefinition", "webhooks"): {"maxItems": rules.MAX_WEBHOOKS},
     ("SubJob", "tasks"): {"minItems": 1},
+    ("SubJob", "webhooks"): {"maxItems": rules.MAX_WEBHOOKS},
     ("Parallel", "tasks"): {"minItems": 1},
 }
 """The exclusive maximum, since a fraction is cut off: 9.5 is read as 9."""

@@ -33,6 +33,8 @@ MAX_SCALING_FACTOR = 10
 MAX_CONCURRENCY = 99_999
 MAX_PROBE_PATH = 256
 MAX_PORT = 65_535
+MAX_WEBHOOKS = 100
+"""Of a job. Each is told of each of its changes, in the transaction of the change."""
 
 NOT_IN_COMPOSITES = (
     "image",
@@ -99,7 +101,18 @@ def check_retry(retry: Retry, path: Path, found: Findings) -> None:
     found.within(retry.scaling_factor, 0, MAX_SCALING_FACTOR, (*path, "scalingFactor"))
 
 
-def check_webhook(webhook: WebhookDefinition, path: Path, found: Findings, *, templated: bool = False) -> None:
+def check_webhooks(
+    webhooks: Sequence[WebhookDefinition], path: Path, found: Findings, *, templated: bool = False
+) -> None:
+    """There must not be too many, and each must be right."""
+    if len(webhooks) > MAX_WEBHOOKS:
+        found.add(path, f"has {len(webhooks)} webhooks (right would be at most {MAX_WEBHOOKS})", "max")
+        return
+    for index, webhook in enumerate(webhooks):
+        _check_webhook(webhook, (*path, index), found, templated=templated)
+
+
+def _check_webhook(webhook: WebhookDefinition, path: Path, found: Findings, *, templated: bool = False) -> None:
     """The address must be one, and the condition compile. `templated`: the address may come out of a template."""
     if not (templated and "{{" in webhook.url):
         found.url(webhook.url, (*path, "url"))
@@ -202,7 +215,6 @@ def _check_each(each: Each, path: Path, found: Findings, depth: int) -> None:
 def _check_subjob(subjob: SubJob, path: Path, found: Findings, depth: int) -> None:
     found.required(subjob.name, (*path, "name"), "a text such as 'nightly build'")
     check_tasks(subjob.tasks, (*path, "tasks"), found, depth=depth)
-    for index, webhook in enumerate(subjob.webhooks):
-        check_webhook(webhook, (*path, "webhooks", index), found, templated=True)
+    check_webhooks(subjob.webhooks, (*path, "webhooks"), found, templated=True)
     if subjob.auto_delete:
         found.duration(subjob.auto_delete.after, (*path, "autoDelete", "after"))

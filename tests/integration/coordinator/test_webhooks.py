@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -19,8 +20,9 @@ from tork.errors import DatastoreUnavailable
 from tork.job import JobDefinition
 from tork.task import WebhookDefinition
 from torkd.clock import utc_now
-from torkd.coordinator import webhook_verdict
-from torkd.coordinator.webhooks import PER_TARGET, WebhookLoop
+from torkd.coordinator import webhook_turns, webhook_verdict
+from torkd.coordinator.webhook_turns import PER_TARGET, SLOW_TOGETHER
+from torkd.coordinator.webhooks import WebhookLoop
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.hooks.webhook_sender import WebhookSender
 
@@ -117,6 +119,36 @@ def test_a_slow_server_delays_neither_other_servers_nor_the_engine(hooking: Runn
         hooking.wait_for_all([*jobs, quick])
         receiver.wait_for(3)
         assert len(slow.received) == PER_TARGET
+        opened.set()
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_servers_that_never_answer_leave_most_threads_to_the_others(
+    datastore: PostgresDatastore, receiver: Receiver, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_turns, "SLOW_SECONDS", 0.1)
+    opened = threading.Event()
+
+    def never(received: Received) -> Reply:
+        opened.wait(60)
+        return Reply()
+
+    with (
+        ExitStack() as silent,
+        psycopg.connect(dsn, autocommit=True) as connection,
+        RunningEngine(datastore, sender=WebhookSender(try_seconds=0.5)) as engine,
+    ):
+        servers = [silent.enter_context(Receiver(never)) for _ in range(4)]
+        for number in range(2 * PER_TARGET):
+            for server in servers:
+                engine.submit(hooked(server.url(f"/{number}")))
+        wait_until(lambda: datastore.webhook_figures().failing >= 4 * PER_TARGET)
+        told = [engine.submit(hooked(receiver.url(f"/{number}"))) for number in range(3)]
+        claimed = []
+        while not all(datastore.webhooks_of(job_id)[0].delivered for job_id in told):
+            query = "SELECT count(*) FROM webhook_lanes l WHERE claimed_by IS NOT NULL AND l.job_id <> ALL(%s)"
+            claimed += [count for (count,) in connection.execute(query, [told])]
+        assert max(claimed, default=0) <= SLOW_TOGETHER
         opened.set()
 
 

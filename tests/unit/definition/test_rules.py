@@ -74,6 +74,7 @@ BROKEN: dict[str, tuple[JobDefinition, list[tuple[str, str]]]] = {
     "defaults-priority": (a_job(defaults=Defaults(priority=10)), [("max", "defaults.priority")]),
     "defaults-retry": (a_job(defaults=Defaults(retry=Retry())), [("required", "defaults.retry.limit")]),
     "webhook-url": (a_job(webhooks=[WebhookDefinition()]), [("required", "webhooks[0].url")]),
+    "webhooks-many": (a_job(webhooks=[WebhookDefinition(url="http://x")] * 101), [("max", "webhooks")]),
     "webhook-header-name": (
         a_job(webhooks=[WebhookDefinition(url="http://x", headers={"X y": "z"})]),
         [("header", "webhooks[0].headers['X y']")],
@@ -145,6 +146,10 @@ BROKEN: dict[str, tuple[JobDefinition, list[tuple[str, str]]]] = {
     ),
     "subjob-inside-name": (with_subjob(tasks=[TaskDefinition()]), [("required", "tasks[0].subjob.tasks[0].name")]),
     "subjob-auto-delete": (with_subjob(auto_delete=AutoDelete(after="x")), [("duration", "tasks[0].subjob.autoDelete.after")]),
+    "subjob-webhooks-many": (
+        with_subjob(webhooks=[WebhookDefinition(url="http://x")] * 101),
+        [("max", "tasks[0].subjob.webhooks")],
+    ),
     "subjob-webhook": (with_subjob(webhooks=[WebhookDefinition(url="://x")]), [("url", "tasks[0].subjob.webhooks[0].url")]),
     "parallel-and-each": (
         with_task(parallel=Parallel(tasks=[A_TASK]), each=Each(list="[]", task=A_TASK)),
@@ -215,6 +220,7 @@ RIGHT: dict[str, JobDefinition] = {
     ),
     "limits-of-any-text": with_task(limits=Limits(cpus="many", memory="much")),
     "permission-user": a_job(permissions=[PermissionDefinition(user="a")]),
+    "webhooks-of-all-kinds": a_job(webhooks=[WebhookDefinition(url="http://x")] * 100),
     "unknown-event": a_job(webhooks=[WebhookDefinition(url="http://x", event="job.Party")]),
     "scheduled": a_job(schedule=Schedule(cron="@every 5m")),
     "on-failure": with_task(

@@ -148,6 +148,18 @@ def test_a_receiver_that_says_nothing_is_left_in_time() -> None:
     assert answer == Answer(error="no answer within 0.2 s")
 
 
+def test_a_name_service_that_says_nothing_is_left_in_time() -> None:
+    ended = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        ended.wait(60)
+        return ["127.0.0.1"]
+
+    answer = send("http://stuck.test/", WebhookSender(try_seconds=0.2, resolve=resolve))
+    ended.set()
+    assert answer == Answer(error="its host is not found: no answer from the name service within 0.2 s")
+
+
 def test_all_addresses_of_a_host_share_the_time_of_one_try() -> None:
     """Else a try would outlast the claim of its lane, and somebody else would send the same."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as lines:
