@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench million chaos soak day load fuzz servers clean
+.PHONY: help hello serve test lint check bench million chaos soak watch-proof day load fuzz servers clean
 
 help:  ## what there is
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 hello: $(BIN)/.runtime  ## from a fresh machine to a finished job
 	$(BIN)/torkctl run examples/hello.yaml
@@ -41,6 +41,9 @@ load: $(BIN)/.dev  ## how others are answered while thousands of clients follow,
 
 soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a message be held
 	$(BIN)/python -m tests.soak
+
+watch-proof: $(BIN)/.dev  ## 2,000 files dropped into watched folders while watchers and server are killed, and what became of each
+	$(BIN)/python -m tests.inbox
 
 day: $(BIN)/.dev  ## a day of work in five minutes, and what becomes of the tables
 	$(BIN)/python -m tests.day

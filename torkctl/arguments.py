@@ -43,14 +43,19 @@ CancelOnInterrupt = Annotated[
 
 def timeout_seconds(text: str | None) -> float | None:
     """The value of --timeout in seconds. Raises `UsageProblem`."""
+    return seconds_of("--timeout", text)
+
+
+def seconds_of(option: str, text: str | None) -> float | None:
+    """The value of an option that takes a duration, in seconds. Raises `UsageProblem`."""
     if text is None:
         return None
     try:
         seconds = parse_seconds(text)
     except DurationError as error:
-        raise UsageProblem(f"--timeout: {error}") from error
+        raise UsageProblem(f"{option}: {error}") from error
     if seconds < 0:
-        raise UsageProblem(f"--timeout: '{text}' is negative (right would be e.g. '10m')")
+        raise UsageProblem(f"{option}: '{text}' is negative (right would be e.g. '10m')")
     return seconds
 
 

@@ -23,6 +23,7 @@ from torkctl.commands.schema import schema
 from torkctl.commands.submit import submit
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
+from torkctl.commands.watch import watch
 from torkctl.diagnostics import ExitCode
 from torkctl.session import Session
 
@@ -32,6 +33,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "validate": validate,
     "schema": schema,
     "wait": wait,
+    "watch": watch,
     "list": list_jobs,
     "get": get,
     "logs": logs,

@@ -183,6 +183,13 @@ def task_names(job: JobDefinition) -> set[str]:
     return names
 
 
+def as_submission(data: bytes, *, source: str) -> Submission:
+    """The content of a job file, checked, unchanged but for `wait`. Raises `DefinitionError`."""
+    from tork.definition import read_job
+
+    return _changed(read_job(data, source=source), data, source, Overrides())
+
+
 def _read(path: str, overrides: Overrides) -> Submission:
     definition, data = read_definition(path)
     for name in unread_inputs(definition, overrides.inputs):
@@ -190,6 +197,10 @@ def _read(path: str, overrides: Overrides) -> Submission:
         diagnostics.warning(
             f"--input {name}: {path} has no such input, and nothing in it reads one (it has {declared})"
         )
+    return _changed(definition, data, path, overrides)
+
+
+def _changed(definition: JobDefinition, data: bytes, path: str, overrides: Overrides) -> Submission:
     changed = overrides.applied_to(definition)
     if changed == definition:
         return Submission(source=path, definition=definition, body=data, media_type=_media_type(path))

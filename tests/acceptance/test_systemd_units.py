@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.unit_files import FOLDER, INSTALLED, UNITS, copied_units, environment_of, settings_of
+from tests.support.unit_files import (
+    DAEMONS,
+    FOLDER,
+    INSTALLED,
+    INSTALLED_TORKCTL,
+    UNITS,
+    copied_units,
+    environment_of,
+    settings_of,
+)
+from torkctl.__main__ import guarded
+from torkctl.cli import run_command_line
+from torkctl.diagnostics import ExitCode
 from torkd.settings import Settings, load_settings
 
 WORST_EXPOSURE = 30
@@ -18,7 +30,7 @@ WORST_EXPOSURE = 30
 AFTER_DRAIN_SECONDS = 5
 """What `docs/torkd.md` promises: how long the last requests may take after the drain."""
 DROP_INS = sorted(FOLDER.glob("*.d/hardening.conf"))
-MODES = {unit: unit.removeprefix("torkd-").partition(".")[0].rstrip("@") for unit in UNITS}
+MODES = {unit: unit.removeprefix("torkd-").partition(".")[0].rstrip("@") for unit in DAEMONS}
 
 
 def analyze(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -41,6 +53,7 @@ def analyze(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_there_is_a_unit_for_every_way_to_run() -> None:
     assert UNITS == [
+        "torkctl-watch@.service",
         "torkd-coordinator.service",
         "torkd-standalone.service",
         "torkd-worker.service",
@@ -73,7 +86,7 @@ def test_the_coordinator_is_exposed_to_little(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", DAEMONS)
 def test_systemd_knows_when_it_is_ready_alive_and_to_be_started_again(unit: str) -> None:
     settings = settings_of(FOLDER / unit)
     assert settings["Type"] == ["notify"]
@@ -85,14 +98,14 @@ def test_systemd_knows_when_it_is_ready_alive_and_to_be_started_again(unit: str)
     assert settings["User"] == ["torkd"]
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", DAEMONS)
 def test_a_stop_leaves_time_to_drain(unit: str) -> None:
     worker = Settings().worker
     needed = (worker.drain + worker.grace).total_seconds() + AFTER_DRAIN_SECONDS
     assert int(settings_of(FOLDER / unit)["TimeoutStopSec"][0]) > needed
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", DAEMONS)
 def test_every_variable_that_it_sets_is_a_setting(tmp_path: Path, unit: str) -> None:
     variables = {name: value.replace("%i", "gpu") for name, value in environment_of(unit).items()}
     assert "TORK_DATA_DIR" in variables
@@ -116,6 +129,20 @@ def test_every_unit_has_its_hardening_and_workers_have_the_same() -> None:
     assert settings_of(FOLDER / "torkd-worker.service.d/hardening.conf") == settings_of(
         FOLDER / "torkd-standalone.service.d/hardening.conf"
     )
+
+
+def test_the_unit_of_a_watch_has_words_that_torkctl_knows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    unit = "torkctl-watch@.service"
+    settings = settings_of(FOLDER / unit)
+    program, *words = settings["ExecStart"][0].split()
+    assert program == INSTALLED_TORKCTL
+    options = environment_of(unit)["WATCH_OPTIONS"].split()
+    place = {"$WATCH_OPTIONS": options, "%f": [str(tmp_path / "missing")]}
+    line = [part for word in words for part in place.get(word, [word])]
+    assert guarded(lambda: run_command_line(line)) == ExitCode.USAGE
+    assert "missing is not a folder" in capsys.readouterr().err
+    assert settings["Restart"] == ["on-failure"]
+    assert settings["RestartPreventExitStatus"] == [str(ExitCode.USAGE.value)]
 
 
 def test_a_worker_has_nothing_that_hides_paths_from_a_container_engine() -> None:
@@ -166,6 +193,7 @@ def test_the_settings_of_the_page_are_those_of_the_walk_through(tmp_path: Path) 
     blocks = re.findall(
         r"^# cat /etc/tork/\S+\.env\n((?:TORK_.*\n)+)", (FOLDER / "README.md").read_text(), re.MULTILINE
     )
+    blocks = [block for block in blocks if "TORK_CLIENT_" not in block]
     assert len(blocks) == 3
     for block in blocks:
         assert set(block.splitlines()) <= set(walk)
@@ -179,6 +207,8 @@ def test_the_page_installs_from_a_clone() -> None:
     assert not re.search(r"pip install '?torkd", page)
 
 
-@pytest.mark.parametrize("name", [*UNITS, "torkd-worker@gpu", "sysusers.d", "tmpfiles.d", "hardening.conf"])
+@pytest.mark.parametrize(
+    "name", [*UNITS, "torkd-worker@gpu", "torkctl-watch@srv-inbox", "sysusers.d", "tmpfiles.d", "hardening.conf"]
+)
 def test_the_page_names_it(name: str) -> None:
     assert name in (FOLDER / "README.md").read_text()

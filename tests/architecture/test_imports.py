@@ -15,6 +15,7 @@ NOT_YET = ["textual", "pika", "docker", "watchfiles", "cryptography", "stamina",
 FORBIDDEN = {
     "torkctl --version": [*SERVER_SIDE, *NOT_YET, "httpx2", "rich.table", "yaml", "msgspec", "tork.definition"],
     "torkctl submit --help": [*SERVER_SIDE, *NOT_YET, "httpx2", "yaml", "msgspec"],
+    "torkctl watch --help": [*SERVER_SIDE, *NOT_YET, "httpx2", "yaml", "msgspec", "asyncio"],
     "torkctl validate examples/hello.yaml": [*SERVER_SIDE, *NOT_YET, "httpx2"],
     "torkctl schema": [*SERVER_SIDE, *NOT_YET, "httpx2"],
     "torkctl health -e http://127.0.0.1:9 --retry-for 1ms": [*SERVER_SIDE, *NOT_YET, "tork.definition"],

@@ -8,7 +8,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[2] / "contrib" / "systemd"
 UNITS = sorted(path.name for path in FOLDER.glob("*.service"))
+DAEMONS = [unit for unit in UNITS if unit.startswith("torkd-")]
 INSTALLED = "/opt/torkd/bin/torkd"
+INSTALLED_TORKCTL = "/opt/torkd/bin/torkctl"
 
 
 def settings_of(path: Path) -> dict[str, list[str]]:
@@ -29,9 +31,9 @@ def environment_of(unit: str) -> dict[str, str]:
 
 
 def copied_units(folder: Path) -> Path:
-    """All of it in `folder`, with a program that is there in place of the installed torkd."""
+    """All of it in `folder`, with a program that is there in place of the installed ones."""
     copied = folder / "system"
     shutil.copytree(FOLDER, copied)
     for path in copied.glob("*.service"):
-        path.write_text(path.read_text().replace(INSTALLED, "/bin/true"))
+        path.write_text(path.read_text().replace(INSTALLED, "/bin/true").replace(INSTALLED_TORKCTL, "/bin/true"))
     return copied

@@ -79,9 +79,10 @@ class Api:
             ) from error
         return _read(answer, Submitted), answer
 
-    def job_document(self, job_id: str) -> bytes:
-        """Everything about a job, as the server says it."""
-        return self._send("GET", f"/jobs/{_segment(job_id)}")
+    def job_document(self, job_id: str, *, with_tasks: bool = True) -> bytes:
+        """Everything about a job, as the server says it, with or without the tasks that ran."""
+        query = None if with_tasks else {"execution": "none"}
+        return self._send("GET", f"/jobs/{_segment(job_id)}", query=query)
 
     def job(self, job_id: str) -> JobReport:
         """A job with its tasks."""
