@@ -1,21 +1,36 @@
 """An outage told once a minute instead of by every thread at every try.
 
-While a server is away whoever needs it says so again and again. Of what one place says about that, the first line is let through
-and then one a minute, with the number of those that were left out. Everything else is let through.
+While a server is away whoever needs it says so again and again. Everybody's first line is let through, for it says what that
+means; then one a minute of them all, with the number of those that were left out. Everything else is let through.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import dataclass, field
 
 from tork.errors import Unavailable
 
 EVERY_SECONDS = 60.0
+OVER_SECONDS = 30.0
+"""When nobody has spoken of an outage for so long, the next who does speaks of another."""
 _POOL = "psycopg.pool"
 # tells of every connection that can't be made; those who wanted one tell of it, too
 _TRACES = "opentelemetry."
 # tells of every attempt to reach a collector, and of every span that is dropped meanwhile; it says how bad that is as it likes
+
+
+@dataclass(slots=True)
+class _Outage:
+    """What was said of one server that is away."""
+
+    last_at: float
+    told_at: float
+    """When a line was last let through."""
+    left_out: int = 0
+    places: set[tuple[str, object]] = field(default_factory=set)
+    """Who has spoken: each has words of its own."""
 
 
 class Repeats(logging.Filter):
@@ -24,32 +39,42 @@ class Repeats(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._told: dict[tuple[str, object, str], tuple[float, int]] = {}
-        """When a line of that kind was last let through, and how many were left out since then."""
+        self._outages: dict[str, _Outage] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind = _outage_of(record)
-        if kind is None:
+        if record.name == _POOL and record.levelno < logging.ERROR:
+            return False
+        server = _server_of(record)
+        if server is None:
             return True
         with self._lock:
-            told_at, left_out = self._told.get(kind, (float("-inf"), 0))
-            if record.created - told_at < EVERY_SECONDS:
-                self._told[kind] = told_at, left_out + 1
+            return self._is_told(server, record)
+
+    def _is_told(self, server: str, record: logging.LogRecord) -> bool:
+        now = record.created
+        outage = self._outages.get(server)
+        if outage is None or now - outage.last_at > OVER_SECONDS:
+            outage = self._outages[server] = _Outage(now, now)
+        outage.last_at = now
+        place = (record.name, "" if record.name.startswith(_TRACES) else record.msg)
+        if place in outage.places:
+            if now - outage.told_at < EVERY_SECONDS:
+                outage.left_out += 1
                 return False
-            self._told[kind] = record.created, 0
-        if left_out:
-            record.repeated = left_out
+            if outage.left_out:
+                record.repeated = outage.left_out
+            outage.left_out = 0
+        outage.places.add(place)
+        outage.told_at = now
         return True
 
 
-def _outage_of(record: logging.LogRecord) -> tuple[str, object, str] | None:
-    """What tells lines about one outage from one place from all others; None for a line about something else."""
+def _server_of(record: logging.LogRecord) -> str | None:
+    """Whose outage a line is about; None for a line about something else."""
     if record.name.startswith(_TRACES):
-        return record.name, "", ""
+        return record.name
     if record.levelno >= logging.ERROR:
         return None
-    if record.name == _POOL:
-        return record.name, record.msg, ""
     arguments = record.args if isinstance(record.args, tuple) else ()
     error = next((argument for argument in arguments if isinstance(argument, Unavailable)), None)
-    return None if error is None else (record.name, record.msg, type(error).__name__)
+    return None if error is None else type(error).__name__

@@ -47,12 +47,32 @@ def test_what_is_not_the_same_is_told(other: logging.LogRecord) -> None:
     assert repeats.filter(other)
 
 
-def test_the_pool_tells_of_its_connections_once_a_minute() -> None:
+def test_everybody_says_once_what_an_outage_means_and_then_one_speaks_for_all() -> None:
     repeats = Repeats()
     lines = [
-        record("error connecting in %r: %s", "pool-1", f"try {n}", at=float(n), name="psycopg.pool") for n in range(30)
+        record(f"%s; place {place} waits", AWAY, at=float(second), name=f"torkd.{place}")
+        for second in range(181)
+        for place in range(8)
     ]
-    assert sum(repeats.filter(line) for line in lines) == 1
+    told = [line for line in lines if repeats.filter(line)]
+    assert [line.created for line in told] == [0.0] * 8 + [60.0, 120.0, 180.0]
+    assert [getattr(line, "repeated", 0) for line in told[8:]] == [59 * 8, 60 * 8 - 1, 60 * 8 - 1]
+
+
+def test_another_outage_is_told_again() -> None:
+    repeats = Repeats()
+    assert repeats.filter(record("%s; trying again", AWAY, at=0.0))
+    assert not repeats.filter(record("%s; trying again", AWAY, at=5.0))
+    again = record("%s; trying again", AWAY, at=40.0)
+    assert repeats.filter(again)
+    assert not hasattr(again, "repeated")
+
+
+def test_the_pool_leaves_it_to_those_who_want_a_connection() -> None:
+    repeats = Repeats()
+    words = ("error connecting in %r: %s", "pool-1", "refused")
+    assert not repeats.filter(record(*words, at=0.0, name="psycopg.pool"))
+    assert repeats.filter(record(*words, at=0.0, name="psycopg.pool", level=logging.ERROR))
 
 
 def test_a_collector_that_is_away_is_told_once_a_minute() -> None:
