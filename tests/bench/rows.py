@@ -9,24 +9,28 @@ import psycopg
 
 RUNNING = 200
 RARE, COMMON = "rare", "common"
+VIEWER = "viewer"
+"""Of every twenty jobs one names somebody who may see it; of fifty such people this is one."""
 _TABLES = ("jobs", "job_details", "job_steps", "job_context", "tasks")
 _JOBS = """
 INSERT INTO jobs (id, root_id, name, state, position, task_count, progress, created_by, created_at, started_at, completed_at,
-                  failed_at, result)
+                  failed_at, result, viewers)
 SELECT md5('job' || i), md5('job' || i), 'render scene ' || i, state, %(tasks)s, %(tasks)s, 100, repeat('0', 32),
        at, at, CASE WHEN state = 'COMPLETED' THEN at + interval '9 s' END,
-       CASE WHEN state IN ('FAILED', 'CANCELLED') THEN at + interval '9 s' END, 'fine'
+       CASE WHEN state IN ('FAILED', 'CANCELLED') THEN at + interval '9 s' END, 'fine',
+       CASE WHEN i %% 20 = 3 THEN ARRAY[md5('viewer' || i %% 1000)] END
 FROM generate_series(1, %(jobs)s) AS i,
      LATERAL (SELECT now() - (%(jobs)s - i) * interval '1 s' AS at,
                      CASE WHEN i %% (%(jobs)s / %(running)s) = 0 THEN 'RUNNING' WHEN i %% 40 = 0 THEN 'FAILED'
                           WHEN i %% 250 = 1 THEN 'CANCELLED' ELSE 'COMPLETED' END AS state) AS s
 """
 _DETAILS = """
-INSERT INTO job_details (job_id, description, tags, search)
-SELECT md5('job' || i), text, ARRAY['kind-' || i %% 50] || CASE WHEN i %% 2 = 0 THEN ARRAY['common'] ELSE '{}' END
+INSERT INTO job_details (job_id, created_at, created_by, viewers, description, tags, search)
+SELECT j.id, j.created_at, j.created_by, j.viewers, text,
+       ARRAY['kind-' || i %% 50] || CASE WHEN i %% 2 = 0 THEN ARRAY['common'] ELSE '{}' END
            || CASE WHEN i %% 50000 = 0 THEN ARRAY['rare'] ELSE '{}' END,
        to_tsvector('english', 'render scene ' || i || ' ' || text)
-FROM generate_series(1, %(jobs)s) AS i,
+FROM generate_series(1, %(jobs)s) AS i JOIN jobs j ON j.id = md5('job' || i),
      LATERAL (SELECT 'a film of customer ' || i %% 5000 || CASE WHEN i %% 20000 = 7 THEN ' with subtitles' ELSE '' END AS text) AS d
 """
 _STEPS = """
@@ -65,12 +69,21 @@ def make_rows(dsn: str, *, jobs: int, tasks: int) -> None:
         connection.execute("SET maintenance_work_mem = '512MB'")
         connection.execute("SET synchronous_commit = off")
         with _without_indexes(connection):
-            for statement in (_JOBS, _DETAILS, _STEPS, _CONTEXT):
-                connection.execute(statement, values)
+            connection.execute(_JOBS, values)
             connection.execute("CREATE INDEX by_number ON jobs (id)")
-            connection.execute(_TASKS, values)
+            for statement in (_DETAILS, _STEPS, _CONTEXT, _TASKS):
+                connection.execute(statement, values)
             connection.execute("DROP INDEX by_number")
         connection.execute("VACUUM (ANALYZE)")
+
+
+def make_viewer(dsn: str, password_hash: str) -> None:
+    """An account that may see some of the jobs that others may not."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO users (id, name, username, password_hash) VALUES (md5('viewer3'), 'Viewer', %s, %s)",
+            (VIEWER, password_hash),
+        )
 
 
 def make_wide_job(dsn: str, job_id: str, tasks: int) -> None:

@@ -203,3 +203,26 @@ def test_what_tasks_had_printed_moves_to_the_partition_of_its_day(dsn: str) -> N
     assert [home == "task_log_parts_default" for _, _, home in found] == [False, False, True, True]
     with psycopg.connect(dsn) as connection:
         assert connection.execute("SELECT nextval('task_log_parts_seq')").fetchone() == (5,)
+
+
+def test_what_is_searched_gets_what_a_job_has_and_daemons_of_before_go_on_adding_to_it(dsn: str) -> None:
+    steps = shipped()
+    before = next(step.version for step in steps if step.name == "searched_rows") - 1
+    migrate(dsn, steps[:before])
+    add = (
+        """INSERT INTO jobs (id, root_id, name, state, task_count, created_by, created_at, viewers)
+           VALUES (%(id)s, %(id)s, 'a', 'RUNNING', 1, 'ann', '2026-01-02T03:04:05Z', '{bob}')""",
+        "INSERT INTO job_details (job_id, tags, search) VALUES (%(id)s, '{a,b}', to_tsvector('film'))",
+    )
+    with psycopg.connect(dsn) as connection:
+        for statement in add:
+            connection.execute(statement, {"id": "old"})
+    migrate(dsn, steps)
+    with psycopg.connect(dsn) as connection:
+        for statement in add:
+            connection.execute(statement, {"id": "new"})
+    found = rows(
+        dsn, "SELECT job_id, created_at::text, created_by, viewers, tags, search::text FROM job_details ORDER BY 1"
+    )
+    at = "2026-01-02 03:04:05+00"
+    assert found == [(job_id, at, "ann", ["bob"], ["a", "b"], "'film':1") for job_id in ("new", "old")]

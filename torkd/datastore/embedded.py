@@ -25,7 +25,8 @@ import stat
 import subprocess
 import sys
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import platformdirs
@@ -48,7 +49,6 @@ SETTINGS: Mapping[str, str] = {
     "port": PORT,
     "unix_socket_permissions": "0700",
     "max_connections": "200",
-    "shared_buffers": "128MB",
     "work_mem": "8MB",
     # One machine, no replicas: the log of changes serves recovery only.
     "wal_level": "minimal",
@@ -70,6 +70,14 @@ SETTINGS: Mapping[str, str] = {
     # A killed client's transaction lets go of its locks even while it waits for another one's.
     **({"client_connection_check_interval": "2s"} if sys.platform == "linux" else {}),
 }
+
+
+LEAST_CACHE, MOST_CACHE = 128 << 20, 512 << 20
+"""Bytes of `shared_buffers`. PostgreSQL takes of it what its tables fill: a small database never needs the most."""
+CACHE_SHARE = 16
+"""Which part of the memory it may be: searches among a million jobs go through 200 MB."""
+_MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""What a container may have, by either version of control groups."""
 
 
 class EmbeddedServer:
@@ -143,12 +151,27 @@ def start_embedded(
         _make_directory(base)
         lock = embedded_lock.take(base / "lock")
         try:
-            return _start_locked(base, lock, binaries, {**SETTINGS, **(settings or {})})
+            return _start_locked(base, lock, binaries, {**SETTINGS, **_cache(), **(settings or {})})
         except BaseException:
             lock.abandon()  # not released: a keeper may have the server running still, and is about to stop it
             raise
     except OSError as error:
         raise StartError(_file_trouble(base, error)) from error
+
+
+def cache_bytes(memory: int, limits: Iterable[str] = ()) -> int:
+    """How much a server may keep in memory where there is so much of it; `limits` as the files of control groups say them."""
+    allowed = [int(limit) for limit in limits if limit.strip().isdigit()]
+    return max(LEAST_CACHE, min(min([memory, *allowed]) // CACHE_SHARE, MOST_CACHE))
+
+
+def _cache() -> dict[str, str]:
+    limits: list[str] = []
+    for path in _MEMORY_LIMITS:
+        with suppress(OSError):
+            limits.append(Path(path).read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"shared_buffers": f"{cache_bytes(memory, limits) >> 20}MB"}
 
 
 def start_in_free_run_directory(

@@ -7,6 +7,8 @@ from tests.support.stored_rows import NOON, StoredRows
 from tork.errors import NotFound
 from tork.job import JobState
 from tork.wire import encode_text
+from torkd.datastore.account_protocol import Viewer
+from torkd.datastore.postgres import job_reading
 from torkd.datastore.postgres.pages import COUNTED_AT_MOST
 from torkd.datastore.postgres.reading import PostgresReading
 from torkd.datastore.protocol import ExecutionPage, JobQuery, Reading
@@ -153,6 +155,74 @@ def test_totals_of_a_search_stop_at_ten_thousand_and_that_of_all_does_not(
     assert reading.list_jobs(JobQuery(), page=1, size=10).total_items == 10_000
     stored.execute("TRUNCATE jobs")
     assert reading.list_jobs(JobQuery(), page=1, size=10).total_items == 0
+
+
+def test_all_jobs_are_on_one_page_each_from_whichever_end_it_is_read(
+    reading: PostgresReading, stored: StoredRows
+) -> None:
+    for at in range(11):
+        stored.job(f"j{at:02}", at=at // 2)  # two of a moment: the id decides
+    newest_first = [f"j{at:02}" for at in reversed(range(11))]
+    for size in (1, 2, 3, 5, 20):
+        pages = [reading.list_jobs(JobQuery(), page=number, size=size) for number in range(1, 13)]
+        assert [job.id for page in pages for job in page.items] == newest_first
+        assert {(page.total_items, page.total_is_lower_bound) for page in pages} == {(11, False)}
+
+
+COMBINED = [
+    pytest.param({"states": (JobState.FAILED,), "tags": ("odd",)}, {5, 15, 25, 35}, id="state-and-tag"),
+    pytest.param(
+        {"states": (JobState.COMPLETED,), "tags": ("odd",)},
+        {*range(1, 40, 2)} - {5, 15, 25, 35},
+        id="completed-and-tag",
+    ),
+    pytest.param(
+        {"states": (JobState.COMPLETED, JobState.FAILED), "tags": ("odd",)}, {*range(1, 40, 2)}, id="states-and-tag"
+    ),
+    pytest.param({"states": (JobState.COMPLETED,), "text": "seventh"}, {7, 14, 21, 28}, id="completed-and-word"),
+    pytest.param({"text": "seventh failed"}, {0, 35}, id="word-and-state-word"),
+    pytest.param({"text": "completed", "id_prefix": "j1", "tags": ("odd",)}, {11, 13, 17, 19}, id="prefix-and-all"),
+    pytest.param(
+        {"tags": ("odd",), "viewer": Viewer(user_id="ann")},
+        {*range(1, 40, 2)} - {3, 9, 15, 21, 27, 33, 39} | {9, 27},
+        id="viewer-and-tag",
+    ),
+    pytest.param(
+        {"states": (JobState.FAILED,), "tags": ("odd",), "viewer": Viewer(user_id="bob")},
+        {5, 15, 25, 35},
+        id="viewer-state-and-tag",
+    ),
+    pytest.param({"tags": ("odd",), "schedule_id": "s"}, {11, 33}, id="schedule-and-tag"),
+]
+
+
+@pytest.mark.parametrize("counted", [10_001, 3], ids=["through the matches", "through the jobs"])
+@pytest.mark.parametrize(("query", "expected"), COMBINED)
+def test_conditions_hold_together_however_many_match(
+    reading: PostgresReading,
+    stored: StoredRows,
+    monkeypatch: pytest.MonkeyPatch,
+    query: dict[str, object],
+    expected: set[int],
+    counted: int,
+) -> None:
+    """Jobs 0 to 39: every fifth FAILED; every third is restricted, to ann if it is a ninth and to bob otherwise."""
+    monkeypatch.setattr(job_reading, "COUNT_LIMIT", counted)
+    for number in range(40):
+        stored.job(
+            f"j{number:02}",
+            at=number,
+            name="seventh" if number % 7 == 0 else "other",
+            tags=["odd"] if number % 2 else [],
+            state="FAILED" if number % 5 == 0 else "COMPLETED",
+            viewers=None if number % 3 else ["ann" if number % 9 == 0 else "bob"],
+            **({"schedule_id": "s"} if number % 11 == 0 else {}),
+        )
+    pages = [reading.list_jobs(JobQuery(**query), page=page, size=3) for page in range(1, 9)]  # type: ignore[arg-type] # rows of a table
+    assert [job.id for page in pages for job in page.items] == [
+        f"j{number:02}" for number in sorted(expected, reverse=True)
+    ]
+    assert {page.total_items for page in pages} == {min(len(expected), counted)}
 
 
 SEARCHES = [

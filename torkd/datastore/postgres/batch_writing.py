@@ -110,6 +110,9 @@ def _insert_jobs(connection: Connection, view: View, columns: SealedColumns) -> 
         details.append(
             {
                 "job_id": job.id,
+                "created_at": job.created_at,
+                "created_by": job.created_by,
+                "viewers": job.viewers,
                 # Without secrets: else a search could confirm a guessed one.
                 "searched": redact_text(f"{definition.name} {definition.description}", secrets),
                 "description": definition.description,

@@ -16,12 +16,13 @@ from torkd.datastore.postgres.account_rows import read_permission
 from torkd.datastore.postgres.job_rows import read_full_job, read_summary
 from torkd.datastore.postgres.pages import COUNT_LIMIT, offset_of, page_of
 from torkd.datastore.postgres.querying import Querying, Row, bindable
-from torkd.datastore.postgres.search import understand
+from torkd.datastore.postgres.search import Search, understand
 from torkd.datastore.postgres.statements import load_statements
 from torkd.datastore.postgres.task_rows import read_task, read_task_summary
 from torkd.datastore.protocol import ExecutionPage, JobChanges, JobQuery
 
 _SQL = load_statements("job_reading.sql")
+_SEARCH_SQL = load_statements("job_search.sql")
 _TASKS_SQL = load_statements("task_reading.sql")
 CHANGED_AT_ONCE = 1000
 """How many changed tasks `job_changes` returns, unless more changed in one version."""
@@ -65,14 +66,11 @@ class JobReading(Querying):
             search = understand(query, cursor)
             if search.hopeless:
                 return page_of([], page=page, size=size, counted=0)
-            offset = offset_of(page, size)
-            place = {"size": size, "offset": offset, "far": offset + size}
-            count, values = search.count(), search.values
-            counted = cursor.execute(count, values | {"limit": COUNT_LIMIT}).fetchall()[0]["total"]
-            ids = [row["id"] for row in cursor.execute(search.find(counted), values | place)]
+            place = {"size": size, "offset": offset_of(page, size), "limit": COUNT_LIMIT}
+            counted, ids = _all_jobs(cursor, place) if search.is_for_all else _found_jobs(cursor, search, place)
             rows = _summaries(cursor, ids) if ids else []
         found = [self._summary(row) for row in rows]
-        return page_of(found, page=page, size=size, counted=counted, in_full=search.is_counted_in_full)
+        return page_of(found, page=page, size=size, counted=counted, in_full=search.is_for_all)
 
     def changed_jobs(self, job_ids: Collection[str], viewer: Viewer | None = None) -> list[JobSummary]:
         with self._cursor() as cursor:
@@ -140,3 +138,26 @@ def _summaries(cursor: psycopg.Cursor[Row], job_ids: list[str], viewer: Viewer |
         "viewer_ids": viewer.ids if viewer else None,
     }
     return cursor.execute(_SQL.get_summaries, asked).fetchall()
+
+
+def _all_jobs(cursor: psycopg.Cursor[Row], place: dict[str, int]) -> tuple[int, list[str]]:
+    """How many jobs there are, and the ids of a page of them."""
+    total: int = cursor.execute(_SEARCH_SQL.count_all).fetchall()[0]["total"]
+    if place["offset"] <= total // 2:
+        return total, [row["id"] for row in cursor.execute(_SEARCH_SQL.all_from_the_start, place)]
+    return _counted(cursor.execute(_SEARCH_SQL.all_from_the_end, place).fetchall())
+
+
+def _found_jobs(cursor: psycopg.Cursor[Row], search: Search, place: dict[str, int]) -> tuple[int, list[str]]:
+    """How many jobs match, up to the limit, and the ids of a page of them."""
+    statement, values = search.through_matches(), search.values | place
+    counted, ids = _counted(cursor.execute(statement, values).fetchall())
+    if counted < place["limit"]:
+        return counted, ids
+    statement, values = search.through_jobs(), search.values | place | {"far": place["offset"] + place["size"]}
+    return counted, [row["id"] for row in cursor.execute(statement, values)]
+
+
+def _counted(rows: list[Row]) -> tuple[int, list[str]]:
+    """The total, which every row has, and the ids; of an empty page there is one row without an id."""
+    return rows[0]["total"], [row["id"] for row in rows if row["id"] is not None]

@@ -4,6 +4,9 @@ The words of the text must all occur, as English stems, in a job's name or descr
 in the text index, because it changes: a word that is the name of one makes a branch of the search for jobs in that state,
 beside the one for jobs that have the word in their text. Each branch asks for one state at most, so an index answers it in
 order, however many jobs there are. Words that mean nothing (`the`) do not count; a text of only such words finds nothing.
+
+Matches are gone through up to the number that is counted: what is searched for stands in rows of its own with all that sorting
+and permissions need, so no match has to be looked up. Of more matches than that, the newest jobs are some before long.
 """
 
 from __future__ import annotations
@@ -21,13 +24,12 @@ from torkd.datastore.protocol import JobQuery
 
 _SQL = load_statements("job_search.sql")
 _ALL_STATES = [state.value for state in JobState]
+_COMPLETED = JobState.COMPLETED.value
 _HIGHEST = "\U0010ffff"
-FEW = 2000
-"""So many matches are looked up one by one in a few milliseconds."""
-_OF_THE_ROW = frozenset({"has_state", "has_prefix", "has_schedule", "may_be_seen"})
-# conditions that the table of jobs answers alone
 _OF_DETAILS = frozenset({"has_words", "has_text_tags", "has_tags"})
-# conditions that what never changes answers alone
+# conditions that make it worth while to begin at what is searched for
+_OF_JOBS = frozenset({"has_state", "has_prefix"})
+# conditions that only the table of jobs answers; the others are answered by either
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,63 +53,47 @@ class Search:
     def hopeless(self) -> bool:
         return not self.branches
 
-    def find(self, counted: int) -> str:
-        """The statement that finds a page of ids; binds `size`, `offset` and, as their sum, `far` too.
-
-        Through few matches it is quickest to go one by one; of many, the newest jobs are some before long.
-        """
-        found = [
-            self._few(number)
-            if counted <= FEW and self._is_about_details(branch)
-            else self._statement(number, head=self._head(branch), tail=_SQL.newest_of_branch)
-            for number, branch in enumerate(self.branches)
-        ]
-        return "\n".join([_SQL.found, _union(found), _SQL.newest_first])
-
-    def count(self) -> str:
-        """The statement that counts; binds `limit` too."""
-        if self.conditions == [] and self.branches == [_Branch()]:
-            return _SQL.count_all
-        found = [
-            self._statement(number, head=self._counted_head(branch), tail=_SQL.some_of_branch)
-            for number, branch in enumerate(self.branches)
-        ]
-        return "\n".join([_SQL.counted, _union(found), _SQL.at_most])
-
     @property
-    def is_counted_in_full(self) -> bool:
-        """Whether the count does not stop at the limit."""
-        return self.count() == _SQL.count_all
+    def is_for_all(self) -> bool:
+        """Whether every job matches."""
+        return self.conditions == [] and self.branches == [_Branch()]
 
-    def _conditions_of(self, branch: _Branch) -> list[str]:
+    def through_matches(self) -> str:
+        """The statement that counts the matches, up to `limit`, and finds a page of them; binds `size` and `offset` too."""
+        found = [self._matches(number) for number in range(len(self.branches))]
+        return "\n".join([_SQL.found, _union(found), _SQL.counted_page])
+
+    def through_jobs(self) -> str:
+        """The statement that finds a page when there are more matches than that; binds `size`, `offset` and, as their sum, `far`."""
+        found = [self._newest(number) for number in range(len(self.branches))]
+        return "\n".join([_SQL.newest, _union(found), _SQL.newest_first])
+
+    def _names(self, number: int) -> list[str]:
+        branch = self.branches[number]
         own = [("has_state", branch.state is not None), ("has_words", bool(branch.words))]
         return [*self.conditions, *(name for name, is_asked in own if is_asked)]
 
-    def _head(self, branch: _Branch) -> str:
-        return _SQL.jobs if _OF_THE_ROW.issuperset(self._conditions_of(branch)) else _SQL.jobs_with_details
+    def _matches(self, number: int) -> str:
+        names = self._names(number)
+        if _OF_DETAILS.isdisjoint(names):
+            head = _SQL.jobs
+        elif _OF_JOBS.intersection(names) == {"has_state"} and self.branches[number].state == _COMPLETED:
+            head = _SQL.details
+            names = ["has_completed" if name == "has_state" else name for name in names]
+        else:
+            head = _SQL.details if _OF_JOBS.isdisjoint(names) else _SQL.jobs_with_details
+        return self._statement(number, head, names, _SQL.some)
 
-    def _counted_head(self, branch: _Branch) -> str:
-        conditions = self._conditions_of(branch)
-        return _SQL.details if conditions and _OF_DETAILS.issuperset(conditions) else self._head(branch)
+    def _newest(self, number: int) -> str:
+        names = self._names(number)
+        head = _SQL.jobs if _OF_DETAILS.isdisjoint(names) else _SQL.jobs_with_details
+        return self._statement(number, head, names, _SQL.newest_of_branch)
 
-    def _is_about_details(self, branch: _Branch) -> bool:
-        """With a state it may be that alone of which there are few."""
-        return branch.state is None and bool(_OF_DETAILS.intersection(self._conditions_of(branch)))
-
-    def _few(self, number: int) -> str:
-        names = self._conditions_of(self.branches[number])
-        of_details = self._filters(number, [name for name in names if name in _OF_DETAILS])
-        of_the_row = self._filters(number, [name for name in names if name in _OF_THE_ROW])
-        return "\n".join([_SQL.few_details, *of_details, _SQL.look_up, *of_the_row, _SQL.newest_of_branch])
-
-    def _filters(self, number: int, names: list[str]) -> list[str]:
-        branch = self.branches[number]
+    def _statement(self, number: int, head: str, names: list[str], tail: str) -> str:
+        branch, table = self.branches[number], "j" if head == _SQL.jobs else "d"
         self.values |= {f"state_{number}": branch.state, f"words_{number}": branch.words}
-        return [f"AND {_SQL[name].replace('{n}', str(number))}" for name in names]
-
-    def _statement(self, number: int, *, head: str, tail: str) -> str:
-        filters = self._filters(number, self._conditions_of(self.branches[number]))
-        return "\n".join([_columns(head, tail), *filters, tail])
+        filters = [f"AND {_SQL[name].replace('{n}', str(number)).replace('{t}', table)}" for name in names]
+        return "\n".join([head, *filters, tail])
 
     def _require(self, condition: str, **values: Any) -> None:
         self.conditions.append(condition)
@@ -116,7 +102,7 @@ class Search:
 
 def understand(query: JobQuery, cursor: psycopg.Cursor[Row]) -> Search:
     """The conditions of a query. Asks the database once, and only when there are words."""
-    search = Search()
+    search = Search(values={"not_completed": [state for state in _ALL_STATES if state != _COMPLETED]})
     words, tags = split_text(query.text)
     if tags:
         search._require("has_text_tags", text_tags=[bindable(tag) for tag in tags])
@@ -179,8 +165,3 @@ def _in_states(branches: Iterable[_Branch], states: Iterable[str]) -> Iterable[_
 def _union(statements: list[str]) -> str:
     """A job that matches in several ways is found once."""
     return "\nUNION\n".join(f"({statement})" for statement in statements)
-
-
-def _columns(head: str, tail: str) -> str:
-    """What is counted needs no more than the id."""
-    return head if tail == _SQL.newest_of_branch else head.replace("j.id, j.created_at", "j.id")

@@ -197,11 +197,13 @@ FROM json_to_recordset(%(rows)s::json) AS r (
     auto_delete text, has_secrets boolean, viewers text[], schedule_id text, announces text);
 
 -- name: insert_details
-INSERT INTO job_details (job_id, description, tags, output, webhooks, schedule_id, schedule_cron, search)
-SELECT job_id, description, tags, output, webhooks, schedule_id, schedule_cron, to_tsvector('english', left(searched, 100000))
+INSERT INTO job_details (job_id, created_at, created_by, viewers, description, tags, output, webhooks, schedule_id, schedule_cron,
+                         search)
+SELECT job_id, created_at, created_by, viewers, description, tags, output, webhooks, schedule_id, schedule_cron,
+       to_tsvector('english', left(searched, 100000))
 FROM json_to_recordset(%(rows)s::json) AS r (
-    job_id text, searched text, description text, tags text[], output text, webhooks text, schedule_id text,
-    schedule_cron text);
+    job_id text, created_at timestamptz, created_by text, viewers text[], searched text, description text, tags text[],
+    output text, webhooks text, schedule_id text, schedule_cron text);
 
 -- name: insert_steps
 INSERT INTO job_steps (job_id, position, spec, reads, reads_all)

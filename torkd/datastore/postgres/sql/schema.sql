@@ -65,9 +65,12 @@ CREATE TRIGGER jobs_emptied AFTER TRUNCATE ON jobs FOR EACH STATEMENT EXECUTE FU
 
 INSERT INTO job_counts (jobs) VALUES (0);
 
--- What a job was submitted with and never changes.
+-- What a job was submitted with and never changes. Lists are searched here, so what never changes of its row is here too.
 CREATE TABLE job_details (
     job_id       text PRIMARY KEY,
+    created_at   timestamptz NOT NULL,
+    created_by   text NOT NULL,
+    viewers      text[],
     description  text NOT NULL DEFAULT '',
     tags         text[] NOT NULL DEFAULT '{}',
     output       text NOT NULL DEFAULT '',
@@ -78,6 +81,16 @@ CREATE TABLE job_details (
 );
 CREATE INDEX job_details_tags ON job_details USING gin (tags);
 CREATE INDEX job_details_search ON job_details USING gin (search);
+
+-- Daemons of before the columns that are also in jobs leave them out.
+CREATE FUNCTION complete_job_details() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT created_at, created_by, viewers INTO NEW.created_at, NEW.created_by, NEW.viewers FROM jobs WHERE id = NEW.job_id;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER job_details_of_before BEFORE INSERT ON job_details
+    FOR EACH ROW WHEN (NEW.created_at IS NULL) EXECUTE FUNCTION complete_job_details();
 
 -- The top-level tasks as they were submitted, one row each, so that a step costs the same in a job of any length.
 -- The row after the last holds the job's output template.
