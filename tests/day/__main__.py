@@ -27,9 +27,11 @@ def main() -> None:
             while time.monotonic() - began_at < options.minutes * 60:
                 day.run(options.every)
                 print(f"\nafter {time.monotonic() - began_at:.0f} s, {day.jobs_done} jobs", flush=True)
-                for size in list(day.sizes().values())[:12]:
+                for size in day.sizes().values():
                     print(
-                        f"  {size.name:20} {size.bytes / 1e6:9.2f} MB {size.live:9} live {size.dead:9} dead", flush=True
+                        f"  {size.name:20} {size.bytes / 1e6:9.2f} MB {size.live:9} live {size.dead:9} dead"
+                        f" {size.written:9} written",
+                        flush=True,
                     )
 
 

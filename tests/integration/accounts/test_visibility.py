@@ -49,14 +49,14 @@ def test_a_list_and_its_total_have_what_may_be_seen(world: World, jobs: dict[str
     assert by_id["totalItems"] == ("crew" in SEEN[who])
 
 
-def test_a_list_takes_as_many_statements_for_a_user_as_for_an_admin(world: World, jobs: dict[str, str]) -> None:
+def test_a_list_takes_no_more_statements_for_a_user_than_for_an_admin(world: World, jobs: dict[str, str]) -> None:
     def statements(who: str) -> int:
         world.status(who, "GET", "/jobs")
         with counted_statements() as counted:
             world.status(who, "GET", "/jobs?size=20")
         return len(counted)
 
-    assert statements("member") == statements("admin")
+    assert statements("member") <= statements("admin")
 
 
 def test_permissions_are_shown_as_they_were_given(world: World, jobs: dict[str, str]) -> None:
