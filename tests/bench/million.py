@@ -4,7 +4,9 @@ It needs 6 GB of disk for a few minutes. With `--jobs` it can be smaller; `--kee
 time or for a daemon with `TORK_DATA_DIR=DIR/data`.
 
 A figure is the median of some requests, and the best of up to three such medians: what else the machine does comes and goes, and
-what an answer costs stays. The exit code is 1 when a figure misses its target.
+what an answer costs stays. On a machine that is busy all the while that is not enough. So the time for which the server and its
+database were ready to go on and others had the processors is taken off before a figure is held against its target; on a machine
+that does nothing else it is nothing. The exit code is 1 when a figure misses its target.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import sys
 import tempfile
 import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import median
 
@@ -150,24 +152,56 @@ def _viewed(daemon: Daemon) -> Iterator[Figure]:
 
 
 def _answered(daemon: Daemon, name: str, path: str, headers: dict[str, str], *, has_target: bool = True) -> Figure:
-    """One question, again and again."""
-    best = float("inf")
+    """One question, again and again. Measured is the time by the clock, the result is what is left of it without others' work."""
+    best, own = float("inf"), float("inf")
     for _ in range(TRIES):
         _milliseconds(daemon, path, headers)
-        best = min(best, median(_milliseconds(daemon, path, headers) for _ in range(ROUNDS)))
-        if best <= AT_MOST_MS:
+        makers = _makers(daemon)
+        took, waited = zip(*(_one(daemon, path, headers, makers) for _ in range(ROUNDS)), strict=True)
+        best = min(best, median(took))
+        own = min(own, median(whole - part for whole, part in zip(took, waited, strict=True)))
+        if own <= AT_MOST_MS:
             break
     if not has_target:
-        return Figure(name=name, measured=best, unit="ms")
+        return Figure(name=name, measured=best, unit="ms", result=own, result_unit="ms")
     return Figure(
         name=name,
         measured=best,
         unit="ms",
-        result=best,
+        result=own,
         result_unit="ms",
         target=f"<= {AT_MOST_MS:g}",
-        met=best <= AT_MOST_MS,
+        met=own <= AT_MOST_MS,
     )
+
+
+def _one(daemon: Daemon, path: str, headers: dict[str, str], processes: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """How long an answer took, and how long of it those who make it were ready to go on and others had the processors."""
+    before = [_waits(group) for group in processes]
+    took = _milliseconds(daemon, path, headers)
+    after = [_waits(group) for group in processes]
+    waited = [
+        max((waits[thread] - first[thread] for thread in waits.keys() & first.keys()), default=0.0)
+        for first, waits in zip(before, after, strict=True)
+    ]
+    return took, sum(waited)
+
+
+def _makers(daemon: Daemon) -> list[list[int]]:
+    """The processes of the server and those of its database: an answer is made now by one of these, now by one of those."""
+    (server,) = daemon.children("server")
+    pid_file = Path(daemon.environment["TORK_DATA_DIR"]) / "postgres" / "data" / "postmaster.pid"
+    postmaster = psutil.Process(int(pid_file.read_text().split()[0]))
+    return [[server.pid], [backend.pid for backend in postmaster.children()]]
+
+
+def _waits(pids: Sequence[int]) -> dict[str, float]:
+    """Thread of these processes, to the milliseconds for which it has waited for a processor so far."""
+    found: dict[str, float] = {}
+    for thread in (thread for pid in pids for thread in Path(f"/proc/{pid}/task").glob("*")):
+        with suppress(OSError):
+            found[thread.name] = int((thread / "schedstat").read_text().split()[1]) / 1e6
+    return found
 
 
 def _wide_job(daemon: Daemon, base: Path) -> Iterator[Figure]:
