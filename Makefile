@@ -36,7 +36,7 @@ million: $(BIN)/.dev  ## a database with a million jobs and five million tasks, 
 chaos: $(BIN)/.dev servers  ## 300 faults under load, for up to an hour, and whether anything was lost
 	$(BIN)/python -m tests.chaos --faults 300
 
-load: $(BIN)/.dev  ## how others are answered while thousands of clients follow, dawdle or ask
+load: $(BIN)/.dev  ## how others are answered while thousands of clients follow, dawdle or ask, and whether that is bearable
 	$(BIN)/python -m tests.load
 
 soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a message be held

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from tests.support.daemon import Daemon
+from tests.support.waiting import wait_until
 
 FOLLOWERS = 1000
 MOST_STREAMS = 2000
@@ -20,18 +22,18 @@ REQUESTS_A_MINUTE = 10_000
 ASKERS = 8
 LARGE = 400_000
 """Characters of an answer that nobody reads."""
+LARGE_TASKS = 1000
+LARGE_LIST = f"{{{{ sequence(1, {2 * LARGE_TASKS}) }}}}"
+MOST_GROWN = 600
+"""Megabytes: 100 answers of 9 MB are more."""
 
 _FOLLOW = b"GET /events HTTP/1.1\r\nHost: load\r\n\r\n"
+_HALF_HANDSHAKE = b"\x16\x03\x01"
 _HALF = b"POST /jobs HTTP/1.1\r\nHost: load\r\nContent-Type: text/yaml\r\nContent-Length: 100000\r\n\r\nname: "
 
 Told = Callable[[], str]
 """What came of it: a phrase for the table. Raises `AssertionError` when something did not."""
-
-
-@contextmanager
-def nobody(_: Daemon) -> Iterator[Told]:
-    """No burden."""
-    yield lambda: ""
+Burden = Callable[[Daemon], AbstractContextManager[Told]]
 
 
 @contextmanager
@@ -53,7 +55,7 @@ def too_many_followers(daemon: Daemon) -> Iterator[Told]:
         assert set(statuses) == {200}, f"followers were answered {sorted(set(statuses))}"
         refused = []
         for _ in range(BEYOND):
-            connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+            connection = open_connection(daemon)
             connection.request("GET", "/events")
             answer = connection.getresponse()
             refused.append((answer.status, bool(answer.getheader("Retry-After"))))
@@ -69,6 +71,23 @@ def half_open(daemon: Daemon) -> Iterator[Told]:
         _connect(daemon, stack, SLOW // 2, b"")
         _connect(daemon, stack, SLOW // 2, _HALF)
         yield lambda: f"{SLOW} were open"
+
+
+@contextmanager
+def half_handshakes(daemon: Daemon) -> Iterator[Told]:
+    """Clients that begin with TLS and go no further, and such as say nothing."""
+    with ExitStack() as stack:
+        for sent in (_HALF_HANDSHAKE, b""):
+            _connect(daemon, stack, SLOW // 2, sent, in_clear=True)
+        yield lambda: f"{SLOW} were open"
+
+
+@contextmanager
+def large_senders(daemon: Daemon) -> Iterator[Told]:
+    """The beginning of a large body, and no more."""
+    with ExitStack() as stack:
+        _connect(daemon, stack, SLOW, _HALF.replace(b"100000", b"9000000"))
+        yield lambda: f"{SLOW} sent no more"
 
 
 @contextmanager
@@ -103,6 +122,25 @@ def no_readers(daemon: Daemon) -> Iterator[Told]:
 
 
 @contextmanager
+def no_readers_of_large_jobs(daemon: Daemon) -> Iterator[Told]:
+    """Clients that ask for a job of 9 MB and read nothing."""
+    task = {"name": "t", "queue": "nobody", "run": "x" * 9000}
+    job_id = daemon.submit({"name": "large", "tasks": [{"name": "e", "each": {"list": LARGE_LIST, "task": task}}]})
+    wait_until(lambda: len(daemon.job(job_id).get("execution", [])) > LARGE_TASKS, timeout=60)
+    before = _megabytes(daemon)
+    ask = f"GET /jobs/{job_id} HTTP/1.1\r\nHost: load\r\n\r\n".encode()
+    with ExitStack() as stack:
+        _connect(daemon, stack, SLOW // 2, ask, receive_buffer=4096)
+
+        def told() -> str:
+            grown = _megabytes(daemon) - before
+            assert grown < MOST_GROWN, f"the daemon grew by {grown} MB, {MOST_GROWN} would be right"
+            return f"{SLOW // 2} read nothing, the daemon grew by {grown} MB"
+
+        yield told
+
+
+@contextmanager
 def many_requests(daemon: Daemon) -> Iterator[Told]:
     """Lists of jobs, at an even pace, over kept connections."""
     stop = threading.Event()
@@ -110,7 +148,7 @@ def many_requests(daemon: Daemon) -> Iterator[Told]:
     began_at = time.monotonic()
 
     def ask(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+        connection = open_connection(daemon)
         pause = 60 * ASKERS / REQUESTS_A_MINUTE
         at = time.monotonic() + pause * number / ASKERS
         while not stop.wait(max(at - time.monotonic(), 0)):
@@ -138,19 +176,43 @@ def many_requests(daemon: Daemon) -> Iterator[Told]:
             thread.join()
 
 
-BURDENS = (nobody, idle_followers, too_many_followers, half_open, slow_senders, no_readers, many_requests, nobody)
+BURDENS = (
+    idle_followers,
+    too_many_followers,
+    half_open,
+    slow_senders,
+    large_senders,
+    no_readers,
+    no_readers_of_large_jobs,
+    many_requests,
+)
+TLS_BURDENS = (half_handshakes, half_open, slow_senders, no_readers)
+
+
+def open_connection(daemon: Daemon) -> http.client.HTTPConnection:
+    """With TLS where the daemon speaks it; `SSL_CERT_FILE` names the authority."""
+    if daemon.endpoint.startswith("https"):
+        return http.client.HTTPSConnection("localhost", daemon.port, timeout=20)
+    return http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
+
+
+def _megabytes(daemon: Daemon) -> int:
+    return int(daemon.children("server")[0].memory_info().rss // 2**20)
 
 
 def _connect(
-    daemon: Daemon, stack: ExitStack, count: int, sent: bytes, *, receive_buffer: int = 0
+    daemon: Daemon, stack: ExitStack, count: int, sent: bytes, *, receive_buffer: int = 0, in_clear: bool = False
 ) -> list[socket.socket]:
     connections = []
+    secure = None if in_clear or daemon.endpoint.startswith("http:") else ssl.create_default_context()
     for _ in range(count):
         connection = stack.enter_context(socket.socket())
         connection.settimeout(20)
         if receive_buffer:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         connection.connect(("127.0.0.1", daemon.port))
+        if secure is not None:
+            connection = stack.enter_context(secure.wrap_socket(connection, server_hostname="localhost"))
         connection.sendall(sent)
         connections.append(connection)
     return connections
