@@ -6,11 +6,12 @@ that is answered, and what is deleted has no new job.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from tork.definition import CronError
-from tork.errors import StateConflict
+from tork.errors import StateConflict, TorkError
 from tork.job import CatchUp, JobDefinition, Overlap
 from torkd.coordinator.handle import Handled, fold
 from torkd.coordinator.tick_loop import TickLoop
@@ -19,6 +20,8 @@ from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
 from torkd.datastore.scheduling import ACTIVE, DELETED, PAUSED, ScheduleRow
 from torkd.engine.events import CancelRequested
+
+log = logging.getLogger(__name__)
 
 LOCK_SECONDS = 10.0
 """How long to wait for a job that is to be replaced."""
@@ -96,7 +99,13 @@ class Schedules:
             [row] = batch.lock_schedule(schedule_id).rows
             batch.update_schedules([replace(row, state=DELETED, due_at=None)])
         # From here on it is gone: whatever happens to this process, any coordinator clears away the rest.
-        self._loop.clear()
+        try:
+            self._loop.clear()
+        except TorkError as error:
+            log.warning(
+                "%s; the jobs of a deleted schedule are cleared away later", error, extra={"schedule_id": schedule_id}
+            )
+            self._loop.clear_soon()
         self._loop.look()
 
     def run(self, schedule_id: str) -> Accepted:

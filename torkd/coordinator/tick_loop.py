@@ -69,6 +69,11 @@ class TickLoop:
             self._is_woken = True
             self._wake.notify()
 
+    def clear_soon(self) -> None:
+        """Clear away soon, whatever is due: it could not be done now."""
+        self._clear_at = time.monotonic() + CLEAR_AGAIN
+        self.look()
+
     def run(self) -> None:
         """Look until stopped."""
         while not self._stopping:

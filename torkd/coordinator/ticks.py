@@ -15,7 +15,7 @@ from torkd.coordinator.handle import Handled, fold
 from torkd.datastore.protocol import Batch, Datastore
 from torkd.datastore.scheduling import Instance, LockedSchedules, ScheduleRow, Tick
 from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted
-from torkd.engine.ticks import Ticks, ticks_due
+from torkd.engine.ticks import MOST_MADE_UP_FOR, Ticks, ticks_due
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,11 @@ def _plans(batch: Batch, due: LockedSchedules, new_id: Callable[[], str]) -> lis
         except (TorkError, ValueError) as error:
             _set_back(batch, row.id, str(error))
         else:
+            if ticks.left_out_until is not None:
+                log.warning(
+                    "a scheduled job has missed more ticks than are made up for, %d: those from %s until before %s are left out",
+                    MOST_MADE_UP_FOR, row.next_tick_at, ticks.left_out_until, extra={"schedule_id": row.id},
+                )  # fmt: skip
             jobs = {new_id(): tick for tick in ticks.fire}
             plans.append(_Plan(row, ticks, replaced=active if jobs else (), jobs=jobs))
     return plans

@@ -13,12 +13,13 @@ from tests.support.databases import open_datastore
 from tests.support.datastore_play import DatastorePlay
 from tests.support.engine_running import RunningEngine, until_stopped
 from tests.support.waiting import wait_until
-from tork.errors import IdempotencyConflict, NotFound, StateConflict
+from tork.errors import DatastoreUnavailable, IdempotencyConflict, NotFound, StateConflict
 from tork.job import JobDefinition, JobState, Schedule
 from tork.schedule import ScheduleState
 from torkd.broker.memory import MemoryBroker
 from torkd.datastore.postgres.datastore import PostgresDatastore
 from torkd.datastore.protocol import IdempotencyKey, JobQuery
+from torkd.datastore.scheduling import Cleared
 
 pytestmark = pytest.mark.postgres
 
@@ -156,6 +157,24 @@ def test_a_schedule_is_deleted_with_its_jobs_and_workers_stop(engine: RunningEng
         engine.state(active)
     with pytest.raises(NotFound):
         engine.coordinator.delete_schedule(schedule_id)
+
+
+def test_a_schedule_that_was_deleted_is_answered_so_though_the_database_goes_away_right_then(
+    engine: RunningEngine, stored: DatastorePlay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule_id = add(engine)
+    job_id = engine.coordinator.run_schedule(schedule_id).job_id
+    clear, failures = engine.datastore.clear_schedules, [DatastoreUnavailable("away")]
+
+    def unsteady(*, limit: int) -> Cleared:
+        if failures:
+            raise failures.pop()
+        return clear(limit=limit)
+
+    monkeypatch.setattr(engine.datastore, "clear_schedules", unsteady)
+    engine.coordinator.delete_schedule(schedule_id)
+    assert not failures
+    wait_until(lambda: stored.rows("SELECT FROM jobs WHERE id = %s", job_id) == [])
 
 
 def test_jobs_of_a_schedule_are_cleared_away_though_whoever_deleted_it_has_died(

@@ -8,7 +8,7 @@ import pytest
 
 from tork.fire_times import FireTimes
 from tork.job import CatchUp, Overlap
-from torkd.engine.ticks import LATE, Ticks, ticks_due
+from torkd.engine.ticks import LATE, MOST_MADE_UP_FOR, Ticks, ticks_due
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HOURLY = FireTimes.of_text("@hourly", zone="UTC", created_at=NOON)
@@ -92,3 +92,35 @@ def test_where_jobs_must_not_overlap_ticks_that_are_seen_together_are_one_jobs(
 def test_a_tick_that_was_promised_fires_though_the_rules_of_its_zone_have_changed() -> None:
     promised = NOON + timedelta(minutes=30)
     assert ticks_due(HOURLY, due=promised, now=promised + MOMENT).fire == [promised]
+
+
+@pytest.mark.parametrize(
+    ("cron", "missed", "left_out"),
+    [
+        ("@every 1s", timedelta(days=7), True),
+        ("* * * * *", timedelta(days=7), True),
+        ("* 9 * * *", timedelta(days=30), True),
+        ("@every 1s", timedelta(seconds=MOST_MADE_UP_FOR), True),
+        ("@every 1s", timedelta(seconds=MOST_MADE_UP_FOR - 1), False),
+        ("0 0 1 1 *", timedelta(days=3650), False),
+    ],
+)
+def test_where_each_is_made_up_for_these_are_the_latest_thousand(cron: str, missed: timedelta, left_out: bool) -> None:
+    times = FireTimes.of_text(cron, zone="UTC", created_at=NOON)
+    due = times.after(NOON)
+    assert due is not None
+    now, fired, looked = (
+        due + missed,
+        list[datetime](),
+        ticks_due(times, due=due, now=due + missed, catchup=CatchUp.ALL),
+    )
+    assert looked.left_out_until == (looked.fire[0] if left_out else None)
+    while looked.following is not None and looked.following <= now:
+        fired += looked.fire
+        looked = ticks_due(times, due=looked.following, now=now, catchup=CatchUp.ALL)
+        assert looked.left_out_until is None
+    fired += looked.fire
+    assert len(fired) <= MOST_MADE_UP_FOR
+    assert not left_out or len(fired) == MOST_MADE_UP_FOR
+    assert fired == times.coming(fired[0] - MOMENT, len(fired)), "none between them is left out"
+    assert times.after(fired[-1]) == looked.following
