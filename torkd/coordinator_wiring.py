@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,52 +93,56 @@ def make_coordinator(
     delivered at its end, or not at all. `tracing` belongs to the caller, who closes it afterwards.
     """
     identity = claim_identity(settings.data.dir, "coordinator")
-    datastore = make_datastore(settings, extensions, dsn)
-    options = _coordinator_options(
-        settings, identity.node_id, port, broker_is_ours=broker_is_ours, is_private=is_private
-    )
-    checks = Checks({"datastore": datastore.check_health, "broker": broker.check_health, **indicators})
-    meters = _make_meters(checks, datastore, broker) if not is_private else None
-    webhook = settings.middleware.webhook
-    sender = WebhookSender(secret=webhook.secret or "", allow_private=webhook.allow_private)
-    redactor = make_redactor(settings)
-    coordinator = Coordinator(
-        datastore,
-        broker,
-        options,
-        new_id=new_id,
-        observer=meters,
-        told=extensions.told(),
-        sender=sender,
-        traces=None if tracing is None else Traces(datastore, tracing, redactor),
-    )
-    doorbell = Doorbell(broker, datastore.versions_of)
-    streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
-    dependencies = ApiDependencies(
-        commands=coordinator,
-        reading=datastore,
-        accounts=datastore,
-        broker=broker,
-        streams=streams,
-        doctor=make_doctor(settings, datastore, broker),
-        redactor=redactor,
-        checks=checks,
-        figures=meters,
-        tracing=tracing,
-        version=torkd.__version__,
-        options=api_options(settings),
-        middleware=tuple(extensions.web_middleware),
-        endpoints=tuple(extensions.endpoints),
-        submitted=extensions.submitted(),
-        shown=extensions.shown(),
-    )
-    return CoordinatorParts(
-        datastore=datastore,
-        coordinator=coordinator,
-        streams=streams,
-        app=extensions.wrap(create_app(dependencies)),
-        identity=identity,
-    )
+    with ExitStack() as undone:
+        undone.callback(identity.release)
+        datastore = make_datastore(settings, extensions, dsn)
+        options = _coordinator_options(
+            settings, identity.node_id, port, broker_is_ours=broker_is_ours, is_private=is_private
+        )
+        checks = Checks({"datastore": datastore.check_health, "broker": broker.check_health, **indicators})
+        meters = _make_meters(checks, datastore, broker) if not is_private else None
+        webhook = settings.middleware.webhook
+        sender = WebhookSender(secret=webhook.secret or "", allow_private=webhook.allow_private)
+        redactor = make_redactor(settings)
+        coordinator = Coordinator(
+            datastore,
+            broker,
+            options,
+            new_id=new_id,
+            observer=meters,
+            told=extensions.told(),
+            sender=sender,
+            traces=None if tracing is None else Traces(datastore, tracing, redactor),
+        )
+        doorbell = Doorbell(broker, datastore.versions_of)
+        streams = StreamHub(doorbell) if meters is None else StreamHub(doorbell, on_count=meters.streams_open)
+        dependencies = ApiDependencies(
+            commands=coordinator,
+            reading=datastore,
+            accounts=datastore,
+            broker=broker,
+            streams=streams,
+            doctor=make_doctor(settings, datastore, broker),
+            redactor=redactor,
+            checks=checks,
+            figures=meters,
+            tracing=tracing,
+            version=torkd.__version__,
+            options=api_options(settings),
+            middleware=tuple(extensions.web_middleware),
+            endpoints=tuple(extensions.endpoints),
+            submitted=extensions.submitted(),
+            shown=extensions.shown(),
+        )
+        made = CoordinatorParts(
+            datastore=datastore,
+            coordinator=coordinator,
+            streams=streams,
+            app=extensions.wrap(create_app(dependencies)),
+            identity=identity,
+        )
+        undone.pop_all()
+    return made
 
 
 def _make_meters(checks: Checks, datastore: Datastore, broker: Broker) -> Meters:

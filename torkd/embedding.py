@@ -198,6 +198,11 @@ class Engine(Extensions):
     def _start(self, loaded: Loaded) -> None:
         settings = loaded.settings
         check_broker(settings, self)
+        if self._address is not None and (settings.coordinator.tls.cert or settings.coordinator.tls.key):
+            raise StartError(
+                f"the API can't be served at {self._address}: that is plain HTTP, and coordinator.tls is set"
+                " (right would be run(), which serves HTTPS, or no coordinator.tls)"
+            )
         self._submitted = self.submitted()
         with ExitStack() as opened:
             dsn = opened.enter_context(database(loaded, standalone=True))

@@ -7,7 +7,7 @@ A package offers them through the entry-point group `torkd.plugins`: each entry 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -30,6 +30,7 @@ from torkd.middleware import (
 from torkd.runtime.containers.mounters import BUILT_IN_TYPES, Mounter
 from torkd.runtime.protocol import Runtime
 from torkd.settings import Loaded, load_settings
+from torkd.settings.consistency import BUILT_IN_BROKERS, BUILT_IN_DATASTORES, BUILT_IN_RUNTIMES
 
 GROUP = "torkd.plugins"
 WEB_METHODS = ("process_request", "process_resource", "process_response")
@@ -62,18 +63,30 @@ class Extensions:
     _is_sealed: bool = False
 
     def register_runtime(self, name: str, make: Callable[[Section], Runtime]) -> None:
-        """Make `runtime.type = name` mean this one. `make` gets the section `[runtime.<name>]`."""
+        """Make `runtime.type = name` mean this one. `make` gets the section `[runtime.<name>]`.
+
+        Raises `StartError` for a name that is built in, or registered already.
+        """
         self._check_open("register_runtime")
+        _check_free("runtime", name, BUILT_IN_RUNTIMES, self.runtimes)
         self.runtimes[name] = make
 
     def register_broker(self, name: str, make: Callable[[Section], Broker]) -> None:
-        """Make `broker.type = name` mean this one. `make` gets the section `[broker.<name>]`."""
+        """Make `broker.type = name` mean this one. `make` gets the section `[broker.<name>]`.
+
+        Raises `StartError` for a name that is built in, or registered already.
+        """
         self._check_open("register_broker")
+        _check_free("broker", name, BUILT_IN_BROKERS, self.brokers)
         self.brokers[name] = make
 
     def register_datastore(self, name: str, make: Callable[[Section], Datastore]) -> None:
-        """Make `datastore.type = name` mean this one. `make` gets the section `[datastore.<name>]`."""
+        """Make `datastore.type = name` mean this one. `make` gets the section `[datastore.<name>]`.
+
+        Raises `StartError` for a name that is built in, or registered already.
+        """
         self._check_open("register_datastore")
+        _check_free("datastore", name, BUILT_IN_DATASTORES, self.datastores)
         self.datastores[name] = make
 
     def register_mounter(self, runtime: str, type_: str, make: Callable[[Section], Mounter]) -> None:
@@ -84,6 +97,8 @@ class Extensions:
         self._check_open("register_mounter")
         if type_ in BUILT_IN_TYPES:
             raise StartError(f"a mounter of type '{type_}' can't be registered: that type is built in")
+        if (runtime, type_) in self.mounters:
+            raise StartError(f"the mounter of type '{type_}' of {runtime} is registered twice")
         self.mounters[runtime, type_] = make
 
     def register_endpoint(
@@ -221,6 +236,16 @@ class Extensions:
     def _check_open(self, called: str) -> None:
         if self._is_sealed:
             raise StartError(f"{called} was called after the engine was started: register everything before")
+
+
+def _check_free(kind: str, name: str, built_in: Collection[str], registered: Collection[str]) -> None:
+    """A job must not run on something else than what its name says."""
+    if name in built_in:
+        raise StartError(
+            f"the {kind} '{name}' can't be registered: that name is built in (right would be another name)"
+        )
+    if name in registered:
+        raise StartError(f"the {kind} '{name}' is registered twice (right would be another name, or one plugin less)")
 
 
 def _checked(middleware: T, port: type, kind: str) -> T:

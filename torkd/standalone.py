@@ -1,7 +1,7 @@
 """A private engine within this process, for `torkctl run`: no daemon, nothing to set up, nothing left running.
 
-It has a database of its own, in the first `run-N` below the data directory that nobody uses, and its broker is in memory, whatever
-the settings of this machine's daemon name: so it disturbs neither that one, nor a cluster, nor another run.
+It has a database of its own, in the first `run-N` below the data directory that nobody uses, its broker is in memory, and its API
+whole, whatever the settings of this machine's daemon say: so it disturbs neither that one, nor a cluster, nor another run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torkd.datastore.postgres.migrations import migrate
 from torkd.extensions import Extensions
 from torkd.private_server import PrivateServer
 from torkd.settings import Settings
+from torkd.settings.sections.coordinator import Api
 from torkd.switching import switch_often
 from torkd.wiring import make_engine
 
@@ -83,6 +84,7 @@ def _private(settings: Settings, directory: Path, queues: frozenset[str]) -> Set
             settings,
             broker=replace(settings.broker, type=IN_MEMORY),
             datastore=replace(settings.datastore, type="postgres"),
+            coordinator=replace(settings.coordinator, api=Api()),
             worker=replace(settings.worker, queues=dict.fromkeys({"default", *queues, *settings.worker.queues}, SLOTS)),
             data=replace(settings.data, dir=directory),
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from torkd.api.streams import StreamHub
@@ -109,29 +110,35 @@ def make_engine(
     environ: Mapping[str, str] = os.environ,
 ) -> Engine:
     """A standalone engine on the database at `dsn`, whose schema is up to date."""
-    broker = make_broker(settings, extensions)
-    tracing = None if is_private else open_tracing()
-    work = make_worker(
-        settings,
-        broker,
-        runtime_type=runtime_type,
-        extensions=extensions,
-        forgets_runs=is_private,
-        patience_seconds=0.0 if is_private else PREDECESSOR_SECONDS,
-        environ=environ,
-        tracing=tracing,
-    )
-    parts = make_coordinator(
-        settings,
-        broker,
-        dsn=dsn,
-        port=port,
-        extensions=extensions,
-        indicators={"runtime": work.runtime.check_health},
-        broker_is_ours=settings.broker.type == IN_MEMORY,
-        is_private=is_private,
-        tracing=tracing,
-    )
+    with ExitStack() as undone:  # what a part holds is let go when a later one can't be made
+        broker = make_broker(settings, extensions)
+        tracing = None if is_private else open_tracing()
+        for close in closing_of(tracing):
+            undone.callback(close)
+        work = make_worker(
+            settings,
+            broker,
+            runtime_type=runtime_type,
+            extensions=extensions,
+            forgets_runs=is_private,
+            patience_seconds=0.0 if is_private else PREDECESSOR_SECONDS,
+            environ=environ,
+            tracing=tracing,
+        )
+        undone.callback(work.identity.release)
+        undone.callback(work.runtime.close)
+        parts = make_coordinator(
+            settings,
+            broker,
+            dsn=dsn,
+            port=port,
+            extensions=extensions,
+            indicators={"runtime": work.runtime.check_health},
+            broker_is_ours=settings.broker.type == IN_MEMORY,
+            is_private=is_private,
+            tracing=tracing,
+        )
+        undone.pop_all()
     return Engine(
         datastore=parts.datastore,
         broker=broker,

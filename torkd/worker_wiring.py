@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torkd
@@ -51,23 +52,26 @@ def make_worker(
     The only worker of its data directory waits `patience_seconds` for the id of its predecessor.
     """
     identity = claim_identity(settings.data.dir, "worker", patience_seconds=patience_seconds)
-    place = container_place(settings, identity.node_id)
-    if forgets_runs:
-        place.forget_runs()
-    lost_nodes = LostNodes(settings.worker.lease.total_seconds())
-    runtime = make_runtime(settings, extensions, runtime_type, place, environ, lost_nodes)
-    worker = Worker(
-        broker,
-        runtime,
-        _worker_options(settings, place, port),
-        now=utc_now,
-        new_id=new_id,
-        environ=environ,
-        lost_nodes=lost_nodes,
-        seal=SealedBodies(make_key_ring(settings), "run"),
-        hooks=extensions.run_hooks(),
-        tracing=tracing,
-    )
+    with ExitStack() as undone:
+        undone.callback(identity.release)
+        place = container_place(settings, identity.node_id)
+        if forgets_runs:
+            place.forget_runs()
+        lost_nodes = LostNodes(settings.worker.lease.total_seconds())
+        runtime = make_runtime(settings, extensions, runtime_type, place, environ, lost_nodes)
+        worker = Worker(
+            broker,
+            runtime,
+            _worker_options(settings, place, port),
+            now=utc_now,
+            new_id=new_id,
+            environ=environ,
+            lost_nodes=lost_nodes,
+            seal=SealedBodies(make_key_ring(settings), "run"),
+            hooks=extensions.run_hooks(),
+            tracing=tracing,
+        )
+        undone.pop_all()
     return WorkerParts(worker=worker, runtime=runtime, identity=identity)
 
 

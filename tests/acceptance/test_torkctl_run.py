@@ -118,7 +118,12 @@ def test_logs_are_on_stdout_alone_and_the_tree_on_stderr(place: Place) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-def test_the_cluster_that_the_settings_of_the_machine_name_is_left_alone(place: Place) -> None:
+def test_what_the_settings_of_the_machine_say_of_its_daemon_and_cluster_is_left_alone(place: Place) -> None:
+    """It would reach nobody there, and its own API would lack what it asks."""
+    place.environment |= {
+        "TORK_COORDINATOR_API_ENDPOINTS_JOBS": "false",
+        "TORK_COORDINATOR_API_ENDPOINTS_TASKS": "false",
+    }
     nobody_there = {"TORK_BROKER_TYPE": "rabbitmq", "TORK_BROKER_RABBITMQ_URL": "amqp://127.0.0.1:1"}
     place.environment |= nobody_there | {"TORK_DATASTORE_POSTGRES_DSN": "host=127.0.0.1 port=1"}
     done = place.run(str(HELLO))

@@ -31,7 +31,9 @@ from tork.job import JobDefinition, JobState, JobSummary
 from tork.task import TaskDefinition
 from torkd import Engine, extensions
 from torkd.datastore.embedded import attach
+from torkd.endpoints import Wsgi
 from torkd.middleware import Caller, JobMiddleware
+from torkd.node_identity import dead_nodes
 from torkd.runtime.protocol import Runtime
 from torkd.wiring import Engine as Parts
 
@@ -270,6 +272,30 @@ def test_a_component_that_can_not_be_made_ends_the_start_in_a_sentence(base: Pat
     assert attach(base / "none") is None
     with pytest.raises(StartError, match="was started before"):
         engine.start()
+
+
+def test_a_start_that_failed_leaves_the_ids_of_its_nodes_to_the_next(base: Path) -> None:
+    def wrap(app: Wsgi) -> Wsgi:
+        raise ZeroDivisionError("no licences")
+
+    directory = base / "none"
+    engine = an_engine(base, {"data.dir": str(directory)})
+    engine.register_web_middleware(wrap)
+    with pytest.raises(StartError, match="no licences"):
+        engine.start()
+    for role in ("worker", "coordinator"):
+        with dead_nodes(directory, role) as free:
+            assert len(free) == 1
+
+
+@pytest.mark.parametrize("key", ["coordinator.tls.cert", "coordinator.tls.key"])
+def test_an_address_is_not_served_in_clear_where_tls_is_set(tmp_path: Path, key: str) -> None:
+    engine = an_engine(tmp_path, {key: str(tmp_path / "x.pem")}, address="localhost:0")
+    with pytest.raises(
+        StartError, match=r"^the API can't be served at localhost:0: that is plain HTTP, and coordinator"
+    ):
+        engine.start()
+    assert not (tmp_path / "data").exists()
 
 
 def test_settings_win_over_variables_and_those_over_the_file(tmp_path: Path) -> None:

@@ -10,6 +10,10 @@ from torkd.settings.kinds import TRUE_TEXTS, is_plain_number, refuse_choice, sho
 from torkd.settings.origins import Raw
 from torkd.settings.sections.coordinator import COORDINATOR_QUEUES
 
+BUILT_IN_BROKERS = ("inmemory", "rabbitmq")
+BUILT_IN_DATASTORES = ("postgres",)
+BUILT_IN_RUNTIMES = ("docker", "podman", "shell", "auto")
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -52,10 +56,10 @@ def find_oddities(raws: Mapping[str, Raw], durations: Collection[str]) -> Iterat
 
 def _unknown_types(values: Mapping[str, Any], registered: Registered) -> Iterator[tuple[str, str]]:
     choices = (
-        ("broker.type", "invalid broker type", ("inmemory", "rabbitmq", *registered.brokers)),
-        ("datastore.type", "unknown datastore type", ("postgres", *registered.datastores)),
+        ("broker.type", "invalid broker type", (*BUILT_IN_BROKERS, *registered.brokers)),
+        ("datastore.type", "unknown datastore type", (*BUILT_IN_DATASTORES, *registered.datastores)),
         ("locker.type", "unknown locker type", ("inmemory", "postgres", *registered.datastores)),
-        ("runtime.type", "unknown runtime type", ("docker", "podman", "shell", "auto", *registered.runtimes)),
+        ("runtime.type", "unknown runtime type", (*BUILT_IN_RUNTIMES, *registered.runtimes)),
     )
     for key, wrong, names in choices:
         follows_datastore = key == "locker.type" and values[key] == values["datastore.type"]

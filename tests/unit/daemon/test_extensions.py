@@ -127,6 +127,28 @@ def test_nothing_is_registered_once_the_engine_starts(name: str) -> None:
         getattr(known, name)(*REGISTRATIONS[name])
 
 
+BUILT_IN = {
+    "runtime": ("shell", "docker", "podman", "auto"),
+    "broker": ("inmemory", "rabbitmq"),
+    "datastore": ("postgres",),
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in BUILT_IN.items() for name in names])
+def test_nothing_takes_the_place_of_what_is_built_in(kind: str, name: str) -> None:
+    known = Extensions()
+    with pytest.raises(StartError, match=rf"^the {kind} '{name}' can't be registered: that name is built in"):
+        getattr(known, f"register_{kind}")(name, pytest.fail)
+
+
+@pytest.mark.parametrize("kind", ["runtime", "broker", "datastore", "mounter"])
+def test_nothing_takes_the_place_of_what_another_plugin_has_registered(kind: str) -> None:
+    known = Extensions()
+    getattr(known, f"register_{kind}")(*REGISTRATIONS[f"register_{kind}"])
+    with pytest.raises(StartError, match=rf"^the {kind} .* is registered twice"):
+        getattr(known, f"register_{kind}")(*REGISTRATIONS[f"register_{kind}"])
+
+
 @pytest.mark.parametrize("kind", ["job", "task", "node", "log"])
 def test_middleware_without_a_method_of_its_kind_is_refused(kind: str) -> None:
     class Misspelt:
