@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.waiting import wait_until
 
 pytest_plugins = ["tests.support.engine_fixtures", "tests.support.rabbitmq_fixtures"]
 
@@ -25,6 +28,28 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # As in the daemons: with Python's own 5 ms, threads that do much and wait much spend a test's time waiting for each other.
 sys.setswitchinterval(0.0005)
+
+
+@pytest.fixture(autouse=True)
+def _no_worker_is_left() -> Iterator[None]:
+    """A worker whose broker is gone, and that nobody stops, asks for tasks without a rest: beside every later test."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[str]:
+        return [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("worker-")]
+
+    wait_until(lambda: not left(), timeout=5, describe=lambda: f"a worker was not stopped: {left()}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Three for two processors: a good part of the time goes by in waiting for daemons, leases and containers."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    processors = os.cpu_count() or 1
+    return processors + (processors + 1) // 2
+
 
 SKIPS_FAIL = os.environ.get("CI", "").lower() == "true"
 

@@ -61,7 +61,7 @@ class Servers:
     def start(cls, *, binaries: Path | None = None) -> Iterator[Servers]:
         """Servers that nobody else uses, for as long as the block lasts. `binaries` are PostgreSQL's."""
         with (
-            shared_server("rabbitmq", own=f"c{os.getpid()}") as base,
+            shared_server("rabbitmq", own=f"own{os.getpid()}") as base,  # the same as `own_rabbitmq_server`
             PostgresServer.start(binaries=binaries, tcp=True, survives=True) as postgres,
         ):
             yield cls(postgres=postgres, rabbitmq=RabbitMQServer.of(base))

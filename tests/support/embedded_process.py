@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 import platformdirs
 import psutil
 import psycopg
+
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("embedded_starter.py")
@@ -74,10 +75,7 @@ def interpreter_for(user: int | None) -> str:
 
 def eventually(condition: Callable[[], object], what: str) -> None:
     """Wait until the condition holds; the deadline is only for what never happens."""
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, f"not within {DEADLINE_SECONDS:.0f} s: {what}"
-        time.sleep(0.01)
+    wait_until(condition, timeout=DEADLINE_SECONDS, describe=lambda: what)
 
 
 def processes_of(base: Path) -> list[psutil.Process]:

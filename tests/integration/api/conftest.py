@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
+
+from tests.support.waiting import wait_until
 
 PROGRAM = Path(__file__).parents[2] / "support" / "api_process.py"
 DEADLINE = 20.0
@@ -90,7 +91,4 @@ def daemon() -> Iterator[Callable[..., Daemon]]:
 
 def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for a condition, with a deadline."""
-    limit = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < limit, f"waited in vain: {what}"
-        time.sleep(0.01)
+    wait_until(condition, timeout=DEADLINE, describe=lambda: f"waited in vain: {what}")

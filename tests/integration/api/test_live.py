@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import resource
+import selectors
 import signal
 import socket
 import threading
@@ -161,12 +162,13 @@ def _read_until(stream: socket.socket, mark: bytes) -> bytes:
 
 def _first_of(waiting: list[socket.socket]) -> bytes:
     """The answer that one of them gets; that one is taken out."""
-    import select
-
-    readable, _, _ = select.select(waiting, [], [], 20)
-    assert len(readable) == 1
-    waiting.remove(readable[0])
-    return _read_until(readable[0], b'"position"')
+    with selectors.DefaultSelector() as selector:
+        for each in waiting:
+            selector.register(each, selectors.EVENT_READ)
+        ((key, _),) = selector.select(20)
+    (readable,) = [each for each in waiting if each is key.fileobj]
+    waiting.remove(readable)
+    return _read_until(readable, b'"position"')
 
 
 def _is_open(client: httpx2.Client) -> bool:
