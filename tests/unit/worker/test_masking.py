@@ -64,11 +64,13 @@ class PlayedRun:
         )  # fmt: skip
         number, mark = recover(self._path)
         self.log.resume(number, mark)
-        self.log.keep(Spool(self._path), lambda: None)
+        self._spool = Spool(self._path)
+        self.log.keep(self._spool, lambda: None)
         self.stream = self.log.stream("main")
 
     def die(self) -> None:
         """As by kill -9: nothing is said any more; what was published was stored before."""
+        self._spool.close()
         self.begin()
 
     def leave(self) -> None:
