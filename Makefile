@@ -49,7 +49,7 @@ day: $(BIN)/.dev  ## a day of work in five minutes, and what becomes of the tabl
 	$(BIN)/python -m tests.day
 
 fuzz: $(BIN)/.dev servers  ## the random tests, for longer, and 20,000 random requests
-	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) tests/unit
+	HYPOTHESIS_PROFILE=long $(PYTEST) -n $(WORKERS) --timeout 900 tests/unit
 	HYPOTHESIS_PROFILE=long $(PYTEST) -n 0 tests/acceptance/rest/test_random_requests.py
 
 servers:

@@ -22,7 +22,7 @@ for name in [name for name in os.environ if name.startswith("TORK_")]:
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 settings.register_profile("default", max_examples=40, deadline=None, suppress_health_check=_SLOW, database=None)
-settings.register_profile("long", parent=settings.get_profile("default"), max_examples=2_000)
+settings.register_profile("long", parent=settings.get_profile("default"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -116,7 +116,7 @@ def create_app(dependencies: ApiDependencies) -> App:
         _add_accounts(app, dependencies, sign_in)
     if "metrics" in groups:
         app.add_route("/metrics", MetricsResource(dependencies.reading, dependencies.figures))
-    documentation = DocumentationResource(app, dependencies.version)
+    documentation = DocumentationResource(app, dependencies.version, dependencies.options)
     app.add_route("/openapi.json", documentation)
     app.add_route("/docs", documentation, suffix="page")
     if dependencies.endpoints:

@@ -12,6 +12,7 @@ from torkd.api.docs_page import page_of
 from torkd.api.media import answer
 from torkd.api.openapi import document_of
 from torkd.api.operations import operation
+from torkd.api.options import ApiOptions
 
 HTML = "text/html; charset=utf-8"
 _ONLY_OURS = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
@@ -20,13 +21,12 @@ _ONLY_OURS = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'no
 class DocumentationResource:
     """Describes all routes of an application, its own included. Made when it is first asked for: by then all are there."""
 
-    def __init__(self, app: App, version: str) -> None:
-        self._app = app
-        self._version = version
+    def __init__(self, app: App, version: str, options: ApiOptions) -> None:
+        self._app, self._version, self._options = app, version, options
 
     @cached_property
     def _document(self) -> dict[str, Any]:
-        return document_of(self._app.routes, version=self._version)
+        return document_of(self._app.routes, version=self._version, options=self._options)
 
     @cached_property
     def _page(self) -> bytes:

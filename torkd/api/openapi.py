@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -11,6 +12,8 @@ import msgspec
 from tork.definition import job_schema
 from torkd.api.application import Route
 from torkd.api.operations import JSON, Operation, Parameter, Refusal
+from torkd.api.options import ApiOptions
+from torkd.api.permissions import RULES, Access
 
 JOB_FILE = "JobFile"
 """The schema of what is submitted: the one of job files, which allows every way to write a value."""
@@ -49,14 +52,16 @@ _PRETTY = {
 _PAGE = re.compile(r"Page_(\w+)_")
 
 
-def document_of(routes: Iterable[Route], *, version: str) -> dict[str, Any]:
-    """The document of these routes, as plain values for JSON."""
+def document_of(routes: Iterable[Route], *, version: str, options: ApiOptions) -> dict[str, Any]:
+    """The document of these routes, as plain values for JSON. `options`: what they refuse depends on who is asked for what."""
     routes = sorted(routes, key=lambda route: route.path)
     schemas = _Schemas(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         for method, operation in route.operations.items():
-            paths.setdefault(route.path, {})[method.lower()] = _operation(route.path, method, operation, schemas)
+            paths.setdefault(route.path, {})[method.lower()] = _operation(
+                route.path, method, operation, schemas, _refused(route.path, method, options)
+            )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -128,7 +133,20 @@ def _job_file() -> dict[str, Any]:
     return {JOB_FILE: parts.pop(f"{JOB_FILE}.JobDefinition"), **parts}
 
 
-def _operation(path: str, method: str, operation: Operation | None, schemas: _Schemas) -> dict[str, Any]:
+def _refused(path: str, method: str, options: ApiOptions) -> set[int]:
+    """What a request may come to because of who sent it."""
+    access = RULES[path][method].access if path in RULES else Access.SIGNED_IN
+    refused = {429} if options.requests_per_second is not None else set()
+    if options.asks_who and access is not Access.EVERYBODY:
+        refused |= {401, 429}
+        if access is Access.ADMIN:
+            refused.add(403)
+    return refused
+
+
+def _operation(
+    path: str, method: str, operation: Operation | None, schemas: _Schemas, refused: AbstractSet[int]
+) -> dict[str, Any]:
     names = re.findall(r"{(\w+)", path)
     described: dict[str, Any] = {
         "operationId": "-".join([method.lower(), *re.findall(r"\w+", path)]),
@@ -142,7 +160,8 @@ def _operation(path: str, method: str, operation: Operation | None, schemas: _Sc
     described["parameters"] += [_parameter(parameter) for parameter in operation.parameters]
     if operation.media == JSON:
         described["parameters"].append({"$ref": "#/components/parameters/pretty"})
-    statuses = {*operation.errors, *_ANY_OPERATION, *((404,) if names else ()), *((413,) if operation.body else ())}
+    statuses = {*operation.errors, *_ANY_OPERATION, *refused}
+    statuses |= {*((404,) if names else ()), *((413,) if operation.body else ())}
     described["responses"] = {
         "200": _good(operation, schemas),
         **{

@@ -93,6 +93,23 @@ def test_a_refusal_is_described_where_it_may_come(document: Any) -> None:
     assert health["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Health"}
 
 
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({}, {"/health": set(), "/jobs": set(), "/doctor": set()}),
+        ({"requests_per_second": 9}, {"/health": {"429"}, "/jobs": {"429"}, "/doctor": {"429"}}),
+        ({"asks_keys": True}, {"/health": set(), "/jobs": {"401", "429"}, "/doctor": {"401", "403", "429"}}),
+    ],
+    ids=["of nobody", "of who asks too often", "of who may not"],
+)
+def test_a_refusal_for_who_asks_is_described_where_somebody_may_be_refused(
+    api: Api, options: dict[str, Any], refused: dict[str, set[str]]
+) -> None:
+    api.serve(doctor=FakeDoctor(), options=ApiOptions(**options, key="the key"))
+    paths = api.get("/openapi.json", headers={"Authorization": "Bearer the key"}).json["paths"]
+    assert {path: set(paths[path]["get"]["responses"]) & {"401", "403", "429"} for path in refused} == refused
+
+
 def test_the_document_can_be_indented(api: Api) -> None:
     answer = api.get("/openapi.json?pretty")
     assert answer.headers["content-type"] == "application/json"
