@@ -175,14 +175,14 @@ def test_all_addresses_of_a_host_share_the_time_of_one_try() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "told"),
+    ("seconds", "start", "told"),
     [
-        pytest.param(b"", Answer(error="no answer within 0.3 s"), id="status"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", Answer(status=200), id="headers, after a status that counts"),
+        pytest.param(0.3, b"", Answer(error="no answer within 0.3 s"), id="status"),
+        pytest.param(3.0, b"HTTP/1.1 200 OK\r\nX: ", Answer(status=200), id="headers, after a status that counts"),
     ],
 )
-def test_a_receiver_that_drips_is_cut(start: bytes, told: Answer) -> None:
-    sender, answers = WebhookSender(try_seconds=0.3), list[Answer]()
+def test_a_receiver_that_drips_is_cut(seconds: float, start: bytes, told: Answer) -> None:
+    sender, answers = WebhookSender(try_seconds=seconds), list[Answer]()
     with server(start, forever=b"H") as url:
         thread = threading.Thread(target=lambda: answers.append(send(url, sender)), daemon=True)
         thread.start()
