@@ -17,6 +17,8 @@ from tests.support.waiting import wait_until
 FOLLOWERS = 1000
 MOST_STREAMS = 2000
 BEYOND = 50
+NEXT_SECONDS = 0.02
+"""Between clients that ask for much at once: what they are asked for is work, which is not what is shown here."""
 SLOW = 200
 REQUESTS_A_MINUTE = 10_000
 ASKERS = 8
@@ -117,7 +119,7 @@ def no_readers(daemon: Daemon) -> Iterator[Told]:
     job_id = daemon.submit({"name": "large", "description": "x" * LARGE, "tasks": [{"name": "t", "run": "true"}]})
     ask = f"GET /jobs/{job_id} HTTP/1.1\r\nHost: load\r\n\r\n".encode()
     with ExitStack() as stack:
-        _connect(daemon, stack, SLOW // 2, ask * 8, receive_buffer=4096)
+        _connect(daemon, stack, SLOW // 2, ask * 8, receive_buffer=4096, pause_seconds=NEXT_SECONDS)
         yield lambda: f"{SLOW // 2} read nothing"
 
 
@@ -201,7 +203,14 @@ def _megabytes(daemon: Daemon) -> int:
 
 
 def _connect(
-    daemon: Daemon, stack: ExitStack, count: int, sent: bytes, *, receive_buffer: int = 0, in_clear: bool = False
+    daemon: Daemon,
+    stack: ExitStack,
+    count: int,
+    sent: bytes,
+    *,
+    receive_buffer: int = 0,
+    in_clear: bool = False,
+    pause_seconds: float = 0,
 ) -> list[socket.socket]:
     connections = []
     secure = None if in_clear or daemon.endpoint.startswith("http:") else ssl.create_default_context()
@@ -215,6 +224,7 @@ def _connect(
             connection = stack.enter_context(secure.wrap_socket(connection, server_hostname="localhost"))
         connection.sendall(sent)
         connections.append(connection)
+        time.sleep(pause_seconds)
     return connections
 
 
