@@ -71,13 +71,17 @@ def _show(agreed: dict[str, JobSummary], output: OutputFormat) -> None:
 def _wait(
     api: Api, agreed: dict[str, JobSummary], verb: Verb, timeout_seconds: float | None, output: OutputFormat
 ) -> list[ExitCode]:
+    from tork.job import JobState
     from torkctl.output.outcomes import write_outcomes
     from torkctl.waiting import Wait, interrupted
 
     job_ids = list(agreed)
     stale = agreed if verb == "restart" else {}
+    wanted = JobState.CANCELLED if verb == "cancel" else JobState.COMPLETED
     try:
-        outcomes = Wait(api=api, job_ids=job_ids, timeout_seconds=timeout_seconds, stale=stale).run()
+        outcomes = Wait(
+            api=api, job_ids=job_ids, timeout_seconds=timeout_seconds, stale=stale, wanted_state=wanted
+        ).run()
     except KeyboardInterrupt:
         return [interrupted(api, job_ids, cancel=False)]
     write_outcomes(api, outcomes, output)

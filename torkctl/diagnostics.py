@@ -112,6 +112,14 @@ def notice(text: str) -> None:
         _write(_painted(_line(text), "2"))
 
 
+def verdict(text: str, *, is_good: bool) -> None:
+    """How what was waited for has ended: a notice when it went well; what did not is told with --quiet too."""
+    if is_good:
+        notice(text)
+    else:
+        _write(_line(text))
+
+
 def block(text: str) -> None:
     """Several lines worth knowing, as they are; not told with --quiet."""
     if not _manner.quiet:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from tork.errors import StateConflict, TorkError
-from tork.job import JobSummary
+from tork.job import JobState, JobSummary
 from torkctl import diagnostics
 from torkctl.client import Api, Patience
 from torkctl.diagnostics import ExitCode, exit_code_of, worst
@@ -53,6 +53,9 @@ class Wait:
     show: Callable[[Item], None] = lambda _item: None
     tell_ending: Callable[[JobSummary], None] | None = None
     """Tells of a job's end, after its log; by default in one sentence."""
+
+    wanted_state: JobState = JobState.COMPLETED
+    """The end that is told of as a good one."""
 
     time_is_up: str = ""
     """What is said when the time is up; by default which jobs go on."""
@@ -168,7 +171,7 @@ class Wait:
             if self.tell_ending:
                 self.tell_ending(job)
             else:
-                diagnostics.notice(ending_sentence(self.api, job))
+                diagnostics.verdict(ending_sentence(self.api, job), is_good=job.state is self.wanted_state)
 
 
 def ending_sentence(api: Api, job: JobSummary) -> str:
@@ -191,10 +194,11 @@ def tell_whole_ending(api: Api, job: JobSummary) -> None:
         below = sub_jobs(api, report)
     except TorkError as error:
         diagnostics.detail(f"the tasks of job {job.id} are not known: {error}")
-        diagnostics.notice(ending_text(job))
-        return
-    diagnostics.block("\n".join(tree_lines(report, color=diagnostics.uses_color(), sub_jobs=below)))
-    diagnostics.block(ending_text(report, below))
+        text = ending_text(job)
+    else:
+        diagnostics.block("\n".join(tree_lines(report, color=diagnostics.uses_color(), sub_jobs=below)))
+        text = ending_text(report, below)
+    diagnostics.verdict(text, is_good=job.state is JobState.COMPLETED)
 
 
 def code_for(outcomes: Sequence[Outcome]) -> ExitCode:

@@ -1,6 +1,7 @@
 """Log parts as lines: put together where a part ends in the middle of one, named, filtered and stamped.
 
-Invariant: a line is written once, whole, and in the order in which its task printed it. Where some are missing, a line says so.
+Invariants: a line is written once, whole, and in the order in which its task printed it; stdout has what tasks printed and
+nothing else. Where some of it is missing, a warning on stderr says so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from tork.log import TaskLogPart
+from torkctl import diagnostics
 from torkctl.output import stdout
 from torkctl.output.tables import painted
 from torkctl.output.times import timestamp
@@ -18,8 +20,8 @@ from torkctl.settings import OutputFormat
 
 T = TypeVar("T")
 
-ANOTHER_RUN = "[the run above did not finish, and the end of its log may be missing; the task runs again]"
-MISSING_PART, MISSING_PARTS = "[a part of this log is missing here]", "[{} parts of this log are missing here]"
+ANOTHER_RUN = "the run above did not finish, and the end of its log may be missing; the task runs again"
+MISSING_PART, MISSING_PARTS = "a part of this log is missing here", "{} parts of this log are missing here"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,46 +31,60 @@ class Line:
     task_id: str
     text: str
     at: datetime | None
+    is_remark: bool = False
+    """Whether the task did not print it: it tells of the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Begun:
+    """A line whose end has not come: put together once, when it has, however many parts it goes through."""
+
+    pieces: list[str]
+    at: datetime | None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 @dataclass(kw_only=True)
 class LineAssembler:
     """Makes lines of parts. A part may end within a line, and the next part of the same run goes on with it."""
 
-    _open: dict[tuple[str, str], Line] = field(default_factory=dict)
+    _open: dict[tuple[str, str], _Begun] = field(default_factory=dict)
     _last_numbers: dict[str, dict[str, int]] = field(default_factory=dict)
     """Of each run of a task, which number its last part had."""
 
     def lines(self, part: TaskLogPart) -> list[Line]:
         """The lines that the part completes."""
-        run = (part.task_id, part.run)
-        before = self._before(part)
-        begun = self._open.pop(run, None)
-        texts = part.contents.replace("\r\n", "\n").split("\n")
-        lines = [Line(task_id=part.task_id, text=text, at=part.created_at) for text in texts]
-        if begun:
-            lines[0] = Line(task_id=part.task_id, text=begun.text + lines[0].text, at=begun.at)
-        unfinished = lines.pop()
-        if unfinished.text:
-            self._open[run] = unfinished
-        return before + lines
+        remarks, text, at = self._completed(part)
+        lines = [Line(task_id=part.task_id, text=line, at=part.created_at) for line in text.split("\n")[:-1]]
+        if lines and at != part.created_at:
+            lines[0] = Line(task_id=part.task_id, text=lines[0].text, at=at)
+        return remarks + lines
 
-    def text(self, part: TaskLogPart) -> str:
-        """The same as a text, which costs much less than each line by itself."""
-        said = self._before(part)
+    def text(self, part: TaskLogPart) -> tuple[list[Line], str]:
+        """What comes before the part, and its lines as one text, which costs much less than each by itself."""
+        remarks, text, _ = self._completed(part)
+        return remarks, text
+
+    def _completed(self, part: TaskLogPart) -> tuple[list[Line], str, datetime | None]:
+        """What comes before, the lines that the part completes, and when the first of them was begun."""
+        before = self._before(part)
         run = (part.task_id, part.run)
-        begun = self._open.pop(run, None)
         contents = part.contents.replace("\r\n", "\n")
         end = contents.rfind("\n") + 1
         whole, rest = contents[:end], contents[end:]
         at = part.created_at
+        begun = self._open.get(run)
         if begun and whole:
-            whole = begun.text + whole
-        elif begun:
-            rest, at = begun.text + rest, begun.at
-        if rest:
-            self._open[run] = Line(task_id=part.task_id, text=rest, at=at)
-        return "".join(f"{line.text}\n" for line in said) + whole
+            del self._open[run]
+            whole, at, begun = begun.text + whole, begun.at, None
+        if begun and rest:
+            begun.pieces.append(rest)
+        elif rest:
+            self._open[run] = _Begun(pieces=[rest], at=part.created_at)
+        return before, whole, at
 
     def _before(self, part: TaskLogPart) -> list[Line]:
         """What is to be said before the part, when it does not go on where the one before it ended."""
@@ -81,18 +97,19 @@ class LineAssembler:
         notices = [ANOTHER_RUN] if is_another else []
         if missing > 0:
             notices.append(MISSING_PART if missing == 1 else MISSING_PARTS.format(missing))
-        said = [Line(task_id=part.task_id, text=text, at=part.created_at) for text in notices]
+        said = [Line(task_id=part.task_id, text=text, at=part.created_at, is_remark=True) for text in notices]
         return self.rest(of_tasks=lambda task_id: task_id == part.task_id) + said if said else []
 
     @property
     def begun(self) -> list[Line]:
         """The lines whose end has not come yet."""
-        return list(self._open.values())
+        return [Line(task_id=run[0], text=begun.text, at=begun.at) for run, begun in self._open.items()]
 
     def rest(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> list[Line]:
         """The last lines of those tasks, which had no line end."""
-        runs = [run for run in self._open if of_tasks(run[0])]
-        return [self._open.pop(run) for run in runs]
+        lines = [line for line in self.begun if of_tasks(line.task_id)]
+        self._open = {run: begun for run, begun in self._open.items() if not of_tasks(run[0])}
+        return lines
 
 
 @dataclass(kw_only=True)
@@ -116,7 +133,9 @@ class LogPrinter:
             if self._wants_part(part):
                 stdout.write_document(part, self.output)
         elif self._shows_all_as_it_is:
-            if text := self.assembler.text(part):
+            before, text = self.assembler.text(part)
+            self.write(before)
+            if text:
                 stdout.write(text)
         else:
             self.write(self.assembler.lines(part))
@@ -141,7 +160,7 @@ class LogPrinter:
             lines += self.assembler.rest()
         elif tail is not None:
             tail = self._without_begun_lines(tail)
-        self._write_wanted(_last(list(self.wanted(lines)), tail))
+        self._write_wanted(_last_lines(list(self.wanted(lines)), tail))
 
     def finish(self, *, of_tasks: Callable[[str], bool] = lambda _task_id: True) -> None:
         """Write what those tasks left without a line end."""
@@ -152,7 +171,7 @@ class LogPrinter:
         for line in lines:
             if self.since and line.at and line.at < self.since:
                 continue
-            if self.containing and self.containing not in line.text:
+            if self.containing and self.containing not in line.text and not line.is_remark:
                 continue
             if self.task and not self._is_of_task(line.task_id):
                 continue
@@ -170,9 +189,15 @@ class LogPrinter:
 
     def _write_wanted(self, lines: Iterable[Line]) -> None:
         color = stdout.uses_color()
-        text = "".join(f"{self._text(line, color)}\n" for line in lines)
-        if text:
-            stdout.write(text)
+        texts: list[str] = []
+        for line in lines:
+            if line.is_remark:
+                _write_texts(texts)
+                diagnostics.warning(f"task '{self.name_of(line.task_id)}': {line.text}")
+                texts = []
+            else:
+                texts.append(f"{self._text(line, color)}\n")
+        _write_texts(texts)
 
     def _show_documents(self, parts: Sequence[TaskLogPart]) -> None:
         if self.output is OutputFormat.JSONL:
@@ -199,3 +224,16 @@ class LogPrinter:
 
 def _last(things: list[T], number: int | None) -> list[T]:
     return things if number is None else things[len(things) - min(number, len(things)) :]
+
+
+def _last_lines(lines: list[Line], number: int | None) -> list[Line]:
+    """The last of the lines that tasks printed, with the remarks between them."""
+    printed = [index for index, line in enumerate(lines) if not line.is_remark]
+    if number is None or number >= len(printed):
+        return lines
+    return lines[printed[-number] :] if number else []
+
+
+def _write_texts(texts: Sequence[str]) -> None:
+    if texts:
+        stdout.write("".join(texts))

@@ -236,17 +236,43 @@ def test_what_is_missing_in_a_log_is_told_where_it_is_missing(
     ]:
         fake_api.log(JOB, text, run=run, number=number)
     fake_api.end(JOB)
-    assert torkctl("logs", JOB, *follow).out.splitlines() == [
-        "one",
-        "tw",
-        "[a part of this log is missing here]",
-        "ee",
-        "[2 parts of this log are missing here]",
-        "si",
-        "[the run above did not finish, and the end of its log may be missing; the task runs again]",
-        "one",
-        "two",
+    shown = torkctl("logs", JOB, *follow)
+    assert shown.out.splitlines() == ["one", "tw", "ee", "si", "one", "two"], "nothing but what was printed"
+    assert shown.err.splitlines() == [
+        "warning: task 't1': a part of this log is missing here",
+        "warning: task 't1': 2 parts of this log are missing here",
+        "warning: task 't1': the run above did not finish, and the end of its log may be missing; the task runs again",
     ]
+    both = _streams_as_one(fake_api, "logs", JOB, *follow)
+    assert [line for line in both if not line.startswith("warning")] == shown.out.splitlines()
+    assert [number for number, line in enumerate(both) if line.startswith("warning")] == [2, 4, 6], both
+
+
+def _streams_as_one(fake_api: FakeApi, *arguments: str) -> list[str]:
+    environ = {**os.environ, "TORK_CLIENT_ENDPOINT": fake_api.url}
+    command = [sys.executable, "-m", "torkctl", *arguments]
+    done = subprocess.run(
+        command,
+        env=environ,
+        cwd=Path(__file__).parents[3],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+    )
+    return done.stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize(("tail", "lines", "warnings"), [(0, [], 0), (1, ["three"], 0), (2, ["two", "three"], 1)])
+def test_what_is_missing_counts_as_no_line_of_the_tail(
+    fake_api: FakeApi, torkctl: Torkctl, tail: int, lines: list[str], warnings: int
+) -> None:
+    fake_api.add_job(JOB)
+    for number, text in [(1, "one\n"), (2, "two\n"), (4, "three\n")]:
+        fake_api.log(JOB, text, run="r1", number=number)
+    fake_api.end(JOB)
+    shown = torkctl("logs", JOB, "--tail", str(tail))
+    assert shown.out.splitlines() == lines
+    assert shown.err.count("missing here") == warnings
 
 
 @pytest.mark.parametrize("command", ["logs", "submit"])
@@ -287,8 +313,19 @@ def test_a_log_as_one_text_has_the_same_lines(told: list[tuple[str, str, int, st
     lines, text = LineAssembler(), LineAssembler()
     for task_id, run, number, contents in told:
         part = TaskLogPart(task_id=task_id, run=run, number=number, contents=contents)
-        assert text.text(part) == "".join(f"{line.text}\n" for line in lines.lines(part))
+        before, whole = text.text(part)
+        said = lines.lines(part)
+        assert (before, whole) == (said[: len(before)], "".join(f"{line.text}\n" for line in said[len(before) :]))
         assert text.begun == lines.begun
+
+
+def test_a_line_of_many_parts_is_put_together_once() -> None:
+    """It would take minutes if each part made the line anew."""
+    assembler = LineAssembler()
+    for _ in range(40_000):
+        assert assembler.lines(TaskLogPart(task_id="a", contents="x" * 1000)) == []
+    [line] = assembler.lines(TaskLogPart(task_id="a", contents="\n"))
+    assert len(line.text) == 40_000_000
 
 
 def _on_a_terminal(fake_api: FakeApi, *arguments: str, **environ: str) -> str:
@@ -419,3 +456,21 @@ def test_quiet_leaves_only_errors(fake_api: FakeApi, torkctl: Torkctl, job_file:
     fake_api.on_submit = lambda job_id: fake_api.end(job_id)
     assert torkctl("submit", "-q", "--follow", job_file).err == ""
     assert torkctl("-q", "get", "f" * 32).err.startswith("error: ")
+
+
+@pytest.mark.parametrize("how", ["--wait", "--follow"])
+def test_quiet_tells_why_a_job_did_not_end_well(fake_api: FakeApi, torkctl: Torkctl, job_file: str, how: str) -> None:
+    def end(job_id: str) -> None:
+        fake_api.add_task(job_id, "t1", name="build", state="FAILED", error="exit code 2: no such file")
+        fake_api.end(job_id, "FAILED", error="exit code 2: no such file")
+
+    fake_api.on_submit = end
+    [line] = torkctl("submit", "-q", how, job_file).err.splitlines()
+    assert line.endswith("FAILED after 3.2s: task 'build': exit code 2: no such file")
+    fake_api.on_submit = lambda job_id: fake_api.end(job_id, "CANCELLED")
+    assert "CANCELLED after 3.2s" in torkctl("submit", "-q", how, job_file).err
+
+
+def test_quiet_has_no_word_for_a_cancelled_job_that_was_to_be_cancelled(fake_api: FakeApi, torkctl: Torkctl) -> None:
+    fake_api.add_job(JOB)
+    assert torkctl("cancel", "-q", "--wait", JOB).err == ""
