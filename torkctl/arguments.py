@@ -40,6 +40,27 @@ CancelOnInterrupt = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="Cancel the job when interrupted, instead of letting it go on.")
 ]
 
+Watch = Annotated[bool, typer.Option("--watch", help="Go on: redraw on a terminal, append in a pipe.")]
+Interval = Annotated[
+    str | None, typer.Option("--interval", metavar="DURATION", help="Watch, and look this often (2s if not said).")
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask before something is removed.")]
+
+
+def count_of(option: str) -> Callable[[object], int]:
+    """Reads the value of an option that counts from 1."""
+
+    def read(given: object) -> int:
+        text = str(given)
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise UsageProblem(f"{option}: '{text}' is not a number from 1 on (right would be e.g. 20)")
+        return int(text)
+
+    return read
+
+
+Limit = Annotated[int, typer.Option("--limit", parser=count_of("--limit"), metavar="N", help="How many at most.")]
+
 
 def timeout_seconds(text: str | None) -> float | None:
     """The value of --timeout in seconds. Raises `UsageProblem`."""

@@ -25,6 +25,7 @@ from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
 from torkctl.commands.watch import watch
 from torkctl.diagnostics import ExitCode
+from torkctl.nouns import NOUNS, load
 from torkctl.session import Session
 
 _VERBS: dict[str, Callable[..., int]] = {
@@ -50,6 +51,18 @@ class _Root(TyperGroup):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "params": [_version_option(), *global_options()]})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb or noun. A noun is loaded when it is asked for; all of them are, when a word is unknown, for a suggestion."""
+        wanted = [cmd_name] if cmd_name in NOUNS else [] if cmd_name in self.commands else NOUNS
+        for name in wanted:
+            if name not in self.commands:
+                self.add_command(load(name), name)
+        return super().get_command(ctx, cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All verbs and nouns."""
+        return list(dict.fromkeys([*super().list_commands(ctx), *NOUNS]))
 
 
 def run_command_line(arguments: Sequence[str]) -> int:

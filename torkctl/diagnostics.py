@@ -21,7 +21,7 @@ from tork.errors import (
     SettingsError,
     StateConflict,
 )
-from torkctl.errors import Denied, OutOfTime, Refused, Unsupported, UsageProblem
+from torkctl.errors import Declined, Denied, OutOfTime, Refused, Unsupported, UsageProblem
 
 
 class ExitCode(IntEnum):
@@ -49,6 +49,7 @@ _CODE_OF_ERROR: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (IdempotencyConflict, ExitCode.USAGE),
     (Unsupported, ExitCode.USAGE),
     (StateConflict, ExitCode.FAILED),
+    (Declined, ExitCode.FAILED),
     (NotFound, ExitCode.NOT_FOUND),
     (Denied, ExitCode.DENIED),
     (OutOfTime, ExitCode.TIMED_OUT),
@@ -152,6 +153,11 @@ def problem(text: str) -> None:
     _write(_safe(text))
 
 
+def prompt(text: str) -> None:
+    """A question, whose answer follows on the same line."""
+    _write(_safe(text), end="")
+
+
 def is_verbose() -> bool:
     """Whether causes are told."""
     return _manner.verbose
@@ -175,9 +181,9 @@ def _painted(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if _manner.color else text
 
 
-def _write(text: str) -> None:
+def _write(text: str, *, end: str = "\n") -> None:
     try:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(text + end)
         sys.stderr.flush()
     except (OSError, ValueError):
         return  # nobody reads it any more; the exit code still speaks

@@ -5,6 +5,7 @@
     ├── Refused            the server understood the request and will not have it
     ├── Denied             not authenticated, or not permitted
     ├── Unsupported        the server does not know this part of the API
+    ├── Declined           somebody was asked first, and said no
     ├── OutOfTime          the time that the caller gave ran out
     └── Unavailable
         └── NoAnswer       5xx, 429, a lost connection, or something that is not this API; waiting may help
@@ -32,6 +33,10 @@ class Denied(TorkError):
 
 class Unsupported(TorkError):
     """The server does not know this part of the API."""
+
+
+class Declined(TorkError):
+    """Somebody was asked whether it should be done, and said no: nothing was changed."""
 
 
 class OutOfTime(TorkError):

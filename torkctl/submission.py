@@ -115,23 +115,24 @@ def parse_secrets(pairs: Iterable[str], environ: Mapping[str, str] = os.environ)
             raise UsageProblem(
                 "a --secret is not KEY=VALUE (right would be e.g. --secret token=env:TOKEN or --secret token=@FILE)"
             )
-        secrets[key] = _secret(key, value, environ)
+        secrets[key] = secret_value(f"--secret {key}", value, environ)
     return secrets
 
 
-def _secret(key: str, value: str, environ: Mapping[str, str]) -> str:
+def secret_value(option: str, value: str, environ: Mapping[str, str]) -> str:
+    """What `@FILE` (one line end at its end is not part of it) or `env:VARIABLE` stands for; else the value itself."""
     if value.startswith("@"):
         try:
             text = Path(value[1:]).read_text(encoding="utf-8")
         except OSError as error:
-            raise UsageProblem(f"--secret {key}: {value[1:]} can't be read: {error.strerror or error}") from error
+            raise UsageProblem(f"{option}: {value[1:]} can't be read: {error.strerror or error}") from error
         except UnicodeDecodeError as error:
-            raise UsageProblem(f"--secret {key}: {value[1:]} is not UTF-8 text") from error
+            raise UsageProblem(f"{option}: {value[1:]} is not UTF-8 text") from error
         return text.removesuffix("\n").removesuffix("\r")
     if value.startswith("env:"):
         variable = value.removeprefix("env:")
         if variable not in environ:
-            raise UsageProblem(f"--secret {key}: the environment has no variable {variable}")
+            raise UsageProblem(f"{option}: the environment has no variable {variable}")
         return environ[variable]
     return value
 

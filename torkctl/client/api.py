@@ -51,22 +51,22 @@ class Api:
             if not error.body.startswith(b"{"):
                 raise
             body = error.body
-        return _read(body, HealthReport)
+        return read(body, HealthReport)
 
     def diagnosis(self) -> Diagnosis:
         """Every invariant, and whether it holds."""
-        return _read(self._send("GET", "/doctor"), Diagnosis)
+        return read(self._send("GET", "/doctor"), Diagnosis)
 
     def treat(self, *, dry_run: bool) -> Treatment:
         """Let the server repair what does not hold; safe to send again after a lost answer."""
         query = {"dryRun": "true" if dry_run else "false"}
-        return _read(self._send("POST", "/doctor/fix", query=query), Treatment)
+        return read(self._send("POST", "/doctor/fix", query=query), Treatment)
 
     def submit(self, body: bytes, media_type: str, *, idempotency_key: str) -> tuple[Submitted, bytes]:
         """A new job, and the document about it. The key makes a repeated request the same submission."""
         headers = {"Content-Type": media_type, "Idempotency-Key": idempotency_key}
         answer = self._send("POST", "/jobs", body=body, headers=headers)
-        return _read(answer, Submitted), answer
+        return read(answer, Submitted), answer
 
     def schedule(self, body: bytes, media_type: str, *, idempotency_key: str) -> tuple[Submitted, bytes]:
         """A new scheduled job. Raises `Refused` when this server has no scheduler."""
@@ -77,7 +77,7 @@ class Api:
             raise Refused(
                 "this server does not take scheduled jobs (right would be a file without 'schedule')"
             ) from error
-        return _read(answer, Submitted), answer
+        return read(answer, Submitted), answer
 
     def job_document(self, job_id: str, *, with_tasks: bool = True) -> bytes:
         """Everything about a job, as the server says it, with or without the tasks that ran."""
@@ -86,17 +86,17 @@ class Api:
 
     def job(self, job_id: str) -> JobReport:
         """A job with its tasks."""
-        return _read(self.job_document(job_id), JobReport)
+        return read(self.job_document(job_id), JobReport)
 
     def job_summary(self, job_id: str, *, patience: Patience | None = None) -> JobSummary:
         """A job without its tasks: cheap however many there are."""
         answer = self._send("GET", f"/jobs/{_segment(job_id)}", query={"execution": "none"}, patience=patience)
-        return _read(answer, JobSummary)
+        return read(answer, JobSummary)
 
     def outline(self, job_id: str, *, patience: Patience | None = None) -> JobReport:
         """A job with its definition, and without its tasks."""
         answer = self._send("GET", f"/jobs/{_segment(job_id)}", query={"execution": "none"}, patience=patience)
-        return _read(answer, JobReport)
+        return read(answer, JobReport)
 
     def task_document(self, task_id: str) -> bytes:
         """Everything about a task, as the server says it."""
@@ -104,7 +104,7 @@ class Api:
 
     def task(self, task_id: str, *, patience: Patience | None = None) -> TaskReport:
         """A task."""
-        return _read(self._send("GET", f"/tasks/{_segment(task_id)}", patience=patience), TaskReport)
+        return read(self._send("GET", f"/tasks/{_segment(task_id)}", patience=patience), TaskReport)
 
     def jobs(self, query: JobQuery, *, page: int = 1, size: int = LARGEST_JOB_PAGE) -> Page[JobSummary]:
         """One page of the jobs that match, newest first."""
@@ -117,12 +117,12 @@ class Api:
             asked["tag"] = ",".join(query.tags)
         if query.id_prefix:
             asked["idPrefix"] = query.id_prefix
-        return _read(self._send("GET", "/jobs", query=asked), Page[JobSummary])
+        return read(self._send("GET", "/jobs", query=asked), Page[JobSummary])
 
     def log_page(self, path: str, *, page: int, patience: Patience | None = None) -> Page[TaskLogPart]:
         """One page of a log, newest part first. `path` is `/jobs/{id}` or `/tasks/{id}`."""
         query = {"page": page, "size": LARGEST_LOG_PAGE}
-        return _read(self._send("GET", f"{path}/log", query=query, patience=patience), Page[TaskLogPart])
+        return read(self._send("GET", f"{path}/log", query=query, patience=patience), Page[TaskLogPart])
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job's end. Raises `StateConflict` when it has ended already."""
@@ -135,6 +135,35 @@ class Api:
     def events(self, path: str, *, last_event_id: str = "") -> AbstractContextManager[Iterator[Event]]:
         """A stream of what happens. Raises as `Transport.events` does."""
         return self.transport.events(path, last_event_id=last_event_id)
+
+    def call(
+        self,
+        method: str,
+        *segments: str,
+        query: dict[str, Any] | None = None,
+        document: Any = None,
+        once: bool = False,
+        is_settled: bool = False,
+    ) -> bytes:
+        """The answer to a request for the path of those segments, with a document if one is given.
+
+        `once`: it must not be done twice, so a lost answer is an error. `is_settled`: when it comes after a lost answer, a
+        refusal means that the lost request was carried out; of a DELETE, so does what is not found.
+        """
+        patience = self.patience()
+        patience.once = once
+        path = "/" + "/".join(map(_segment, segments))
+        body = None if document is None else msgspec.json.encode(document)
+        headers = None if body is None else {"Content-Type": "application/json"}
+        try:
+            return self.transport.send(method, path, patience=patience, query=query, body=body, headers=headers)
+        except StateConflict:
+            if not (patience.failures and is_settled):
+                raise
+        except NotFound:
+            if not (patience.failures and method == "DELETE"):
+                raise
+        return b"{}"
 
     def _change(self, job_id: str, verb: str, *, took_effect: Callable[[JobState], bool]) -> None:
         """A refusal after a lost answer may only mean that the lost request was carried out."""
@@ -167,7 +196,8 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _read(body: bytes | str, to: type[T]) -> T:
+def read(body: bytes | str, to: type[T]) -> T:
+    """An answer as a value. Raises `NoAnswer` when it can't be one."""
     try:
         return msgspec.json.decode(body, type=to)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from torkctl.errors import NoAnswer
+from torkctl.errors import NoAnswer, Unreached
 
 _FIRST_DELAY_SECONDS = 0.1
 _LONGEST_DELAY_SECONDS = 5.0
@@ -32,6 +32,9 @@ class Patience:
     tell: Callable[[str], None] = _ignore
     """Called once when the server goes away and once when it is back."""
 
+    once: bool = False
+    """For what must not be done twice: only a server that was not reached at all is tried again."""
+
     failures: int = 0
     """How often it was tried in vain; a request after the first may repeat one that was carried out."""
     _away_since: float | None = None
@@ -50,7 +53,7 @@ class Patience:
     def failed(self, error: NoAnswer) -> None:
         """Wait before the next attempt. Raises the error when the window is over, or when told to stop."""
         self.failures += 1
-        if self.stop.is_set():
+        if self.stop.is_set() or (self.once and not isinstance(error, Unreached)):
             raise error
         now = self.clock()
         if self._away_since is None:

@@ -46,10 +46,18 @@ class Event:
 class Transport:
     """One server, and the connections to it. Safe to share between threads."""
 
-    def __init__(self, endpoint: str, credentials: Credentials, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        credentials: Credentials,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+        answer_seconds: float = _ANSWER_SECONDS,
+    ) -> None:
         self.endpoint = endpoint
         self._credentials = credentials
         self._silence_seconds = silence_seconds
+        self._answer_seconds = answer_seconds
         self._opening = threading.Lock()
         self._opened: httpx2.Client | None = None
 
@@ -140,7 +148,7 @@ class Transport:
         return httpx2.Client(
             auth=self._basic_auth(),
             headers=self._headers(),
-            timeout=httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS),
+            timeout=httpx2.Timeout(self._answer_seconds, connect=min(self._answer_seconds, _CONNECT_SECONDS)),
             limits=httpx2.Limits(max_connections=None),
             # a proxy can't know what our own loopback is
             trust_env=parts.hostname not in {"localhost", "127.0.0.1", "::1"},

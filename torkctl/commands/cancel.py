@@ -16,7 +16,10 @@ def cancel(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")] = False,
     timeout: Timeout = None,
 ) -> int:
-    """Cancel jobs. Exit 1 when one has ended already."""
+    """Cancel jobs. Exit 1 when one has ended already.
+
+    Example: torkctl cancel @last --wait
+    """
     from torkctl.changing import change_jobs
 
     return change_jobs(

@@ -23,6 +23,8 @@ def doctor(
     """Check the server's database and broker.
 
     Exit 0 when all is well, 1 when something was found (with --fix: when something is left).
+
+    Example: torkctl doctor --fix --dry-run
     """
     from torkctl.output import stdout
 

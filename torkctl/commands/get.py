@@ -14,7 +14,10 @@ def get(
     ctx: typer.Context,
     reference: Annotated[str, typer.Argument(metavar="JOB|TASK", help="A job, or the id of a task.")],
 ) -> int:
-    """Show everything about a job or a task."""
+    """Show everything about a job or a task.
+
+    Example: torkctl get @last -o wide
+    """
     import msgspec
 
     from torkctl.client.documents import JobReport, TaskReport

@@ -13,6 +13,8 @@ def health(ctx: typer.Context) -> int:
     """Ask whether the server can work.
 
     Exit 0 when it is UP, 1 when DOWN, 5 when it can't be reached.
+
+    Example: torkctl health --retry-for 30s
     """
     from torkctl.output import stdout
     from torkctl.output.tables import Table, write_table

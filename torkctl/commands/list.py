@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl.arguments import Interval, Watch, count_of
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
-from torkctl.settings import OutputFormat
 
 if TYPE_CHECKING:
     from tork.job import JobSummary
     from tork.page import Page
     from torkctl.client import Api
     from torkctl.client.api import JobQuery
+    from torkctl.output.listing import Listing
 
 _DEFAULT_LIMIT = 20
 _STATE_HELP = "Only jobs that are PENDING, SCHEDULED, RUNNING, CANCELLED, COMPLETED or FAILED. Repeatable."
-
-
-def _count(option: str) -> Callable[[object], int]:
-    """Reads the value of an option that counts from 1."""
-
-    def read(given: object) -> int:
-        text = str(given)
-        if not (text.isascii() and text.isdigit()) or int(text) < 1:
-            raise UsageProblem(f"{option}: '{text}' is not a number from 1 on (right would be e.g. {_DEFAULT_LIMIT})")
-        return int(text)
-
-    return read
 
 
 def list_jobs(
@@ -45,32 +33,38 @@ def list_jobs(
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with that tag. Repeatable.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", parser=_count("--limit"), metavar="N", help="How many jobs.")
+        int, typer.Option("--limit", parser=count_of("--limit"), metavar="N", help="How many jobs.")
     ] = _DEFAULT_LIMIT,
     page: Annotated[
-        int, typer.Option("--page", parser=_count("--page"), metavar="N", help="Which page of so many jobs.")
+        int, typer.Option("--page", parser=count_of("--page"), metavar="N", help="Which page of so many jobs.")
     ] = 1,
+    watch: Watch = False,
+    interval: Interval = None,
 ) -> int:
-    """List jobs, newest first."""
-    from torkctl.client.api import JobQuery
-    from torkctl.output import stdout
-    from torkctl.output.jobs import write_jobs
+    """List jobs, newest first.
 
-    session = Session.of(ctx)
-    output = session.settings.output
+    Example: torkctl list --state FAILED --tag nightly --limit 50
+    """
+    from torkctl.client.api import JobQuery
+    from torkctl.refreshing import show
+
     wanted = JobQuery(text=" ".join(query or ()), states=_states(states or []), tags=tags or ())
-    with session.api() as api:
-        found = _collect(api, wanted, limit=limit, page=page)
-    if output in {OutputFormat.JSON, OutputFormat.YAML}:
-        stdout.write_document(found, output)
-    elif output is OutputFormat.JSONL:
-        for job in found.items:
-            stdout.write_document(job, output)
-    elif not found.items and output is not OutputFormat.NAME:
-        diagnostics.notice(f"no jobs on page {page}" if page > 1 else "no jobs")
-    else:
-        write_jobs(found.items, output)
-    return 0
+    look = partial(_look, query=wanted, limit=limit, page=page)
+    return show(Session.of(ctx), look, watch=watch, interval=interval)
+
+
+def _look(api: Api, *, query: JobQuery, limit: int, page: int) -> Listing:
+    from torkctl.output.jobs import jobs_table
+    from torkctl.output.listing import Listing
+
+    found = _collect(api, query, limit=limit, page=page)
+    return Listing(
+        document=found,
+        items=found.items,
+        names=[job.id for job in found.items],
+        table=lambda output: jobs_table(found.items, output),
+        kind=f"jobs on page {page}" if page > 1 else "jobs",
+    )
 
 
 def _states(given: list[str]) -> list[str]:

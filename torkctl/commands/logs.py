@@ -40,7 +40,10 @@ def logs(
     grep: Annotated[str, typer.Option("--grep", metavar="TEXT", help="Only lines that contain the text.")] = "",
     task: Annotated[str, typer.Option("--task", metavar="NAME", help="Only that task, by its name or id.")] = "",
 ) -> int:
-    """Print the log of a job or a task."""
+    """Print the log of a job or a task.
+
+    Example: torkctl logs -f @last --task build
+    """
     from torkctl.output.logs import LogPrinter
     from torkctl.references import find
 

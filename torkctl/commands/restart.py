@@ -16,7 +16,10 @@ def restart(
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until the jobs have ended.")] = False,
     timeout: Timeout = None,
 ) -> int:
-    """Restart failed or cancelled jobs where they stopped."""
+    """Restart failed or cancelled jobs where they stopped.
+
+    Example: torkctl restart @last --wait
+    """
     from torkctl.changing import change_jobs
 
     return change_jobs(

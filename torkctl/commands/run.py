@@ -29,7 +29,10 @@ def run(
     name: Name = "",
     tags: Tags = None,
 ) -> int:
-    """Run a job here and now, without a server, and stream its logs. The exit code is the job's."""
+    """Run a job here and now, without a server, and stream its logs. The exit code is the job's.
+
+    Example: torkctl run job.yaml --input region=eu
+    """
     from torkctl.submission import Overrides, parse_inputs, parse_secrets, read_submissions
 
     session = Session.of(ctx)

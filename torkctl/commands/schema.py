@@ -9,7 +9,10 @@ from torkctl.settings import OutputFormat, output_format
 
 
 def schema(ctx: typer.Context) -> int:
-    """Print the JSON Schema of job files."""
+    """Print the JSON Schema of job files.
+
+    Example: torkctl schema > job.schema.json
+    """
     from tork.definition import job_schema
     from torkctl.output import stdout
 

@@ -64,7 +64,10 @@ def submit(
         str | None, typer.Option("--exit-code-from", metavar="TASK", help="Exit with that task's own exit code.")
     ] = None,
 ) -> int:
-    """Submit jobs, and print their ids."""
+    """Submit jobs, and print their ids.
+
+    Example: torkctl submit --follow job.yaml --tag nightly
+    """
     from torkctl.submission import Overrides, parse_inputs, parse_secrets, read_submissions
 
     session = Session.of(ctx)

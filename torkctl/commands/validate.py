@@ -20,6 +20,8 @@ def validate(
     """Check job files without a server.
 
     Every mistake is a line file:line:col: message on stderr. Exit 2 when there is any.
+
+    Example: torkctl validate jobs/*.yaml
     """
     from torkctl.output import stdout
     from torkctl.submission import read_definition

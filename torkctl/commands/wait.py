@@ -16,7 +16,10 @@ def wait(
     timeout: Timeout = None,
     any_one: Annotated[bool, typer.Option("--any", help="Stop waiting when one of the jobs has ended.")] = False,
 ) -> int:
-    """Wait until all jobs have ended."""
+    """Wait until all jobs have ended.
+
+    Example: torkctl wait @last --timeout 10m
+    """
     from torkctl.output.outcomes import write_outcomes
     from torkctl.references import resolve_jobs
     from torkctl.waiting import Wait, code_for, interrupted

@@ -28,16 +28,20 @@ def write_jobs(jobs: Sequence[JobSummary], output: OutputFormat) -> None:
     """Jobs, a row each."""
     if output is OutputFormat.NAME:
         stdout.write_lines(job.id for job in jobs)
-        return
+    else:
+        write_table(jobs_table(jobs, output))
+
+
+def jobs_table(jobs: Sequence[JobSummary], output: OutputFormat) -> Table:
+    """Jobs, a row each: on a terminal for a glance, else with all of the id."""
     if output is OutputFormat.TABLE and stdout.is_terminal():
-        write_table(_glance(jobs))
-        return
+        return _glance(jobs)
     columns = ["id", "name", "state", "progress", "created", "duration"]
     rows = [_row(job) for job in jobs]
     if output is OutputFormat.WIDE:
         columns += ["tags", "created by", "parent", "error"]
         rows = [row + _wide_cells(job) for row, job in zip(rows, jobs, strict=True)]
-    write_table(Table(columns=columns, rows=rows))
+    return Table(columns=columns, rows=rows)
 
 
 def _glance(jobs: Sequence[JobSummary]) -> Table:
@@ -75,7 +79,7 @@ def write_job(job: JobReport, sub_jobs: Mapping[str, JobReport], output: OutputF
         ("error", job.error),
     ]
     tree = tree_lines(job, color=stdout.uses_color(), sub_jobs=sub_jobs, with_ids=output is OutputFormat.WIDE)
-    stdout.write_lines([*_field_lines(fields), "", *tree])
+    stdout.write_lines([*field_lines(fields), "", *tree])
 
 
 def write_task(task: TaskReport) -> None:
@@ -99,10 +103,11 @@ def write_task(task: TaskReport) -> None:
         ("result", task.result),
         ("error", task.error),
     ]
-    stdout.write_lines(_field_lines(fields))
+    stdout.write_lines(field_lines(fields))
 
 
-def _field_lines(fields: Sequence[tuple[str, str]]) -> list[str]:
+def field_lines(fields: Sequence[tuple[str, str]]) -> list[str]:
+    """Named texts, a line each; those that say nothing are left out."""
     shown = [(name, cell(text)) for name, text in fields if text and text != "-"]
     width = max(len(name) for name, _ in shown)
     return [f"{name.ljust(width)}   {text}" for name, text in shown]

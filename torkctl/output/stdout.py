@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,3 +91,28 @@ def write_documents(documents: list[bytes], output: OutputFormat) -> None:
             write_document(document, output)
     else:
         write_document(documents[0] if len(documents) == 1 else joined_documents(documents), output)
+
+
+def write_done(names: Sequence[str], output: OutputFormat, *, field: str = "id") -> None:
+    """Write what something was done to: names, or documents that say so; for people that is a notice on stderr."""
+    if output is OutputFormat.NAME:
+        write_lines(names)
+    elif output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML} and names:
+        write_documents([json_of({field: name, "status": "OK"}) for name in names], output)
+
+
+def write_one(document: bytes, name: str, lines: Callable[[], Sequence[str]], output: OutputFormat) -> None:
+    """Write one thing: the API's document, its name, or lines for people."""
+    if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
+        write_document(document, output)
+    elif output is OutputFormat.NAME:
+        write_lines([name])
+    else:
+        write_lines(lines())
+
+
+def json_of(value: Any) -> bytes:
+    """The value as JSON."""
+    import msgspec
+
+    return msgspec.json.encode(value)

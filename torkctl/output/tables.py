@@ -59,12 +59,15 @@ def cell(text: str) -> str:
 
 
 def write_table(table: Table) -> None:
-    """Write the table: fitted to a terminal's width, else as plain text with every cell whole."""
+    """Write the table, as `table_lines` has it."""
+    stdout.write_lines(table_lines(table))
+
+
+def table_lines(table: Table) -> list[str]:
+    """The table for stdout: fitted to a terminal's width, else as plain text with every cell whole."""
     if stdout.is_terminal():
-        width = shutil.get_terminal_size().columns
-        stdout.write_lines(fitted_lines(table, width, color=stdout.uses_color()))
-    else:
-        stdout.write_lines(plain_lines(table))
+        return fitted_lines(table, shutil.get_terminal_size().columns, color=stdout.uses_color())
+    return plain_lines(table)
 
 
 def plain_lines(table: Table) -> list[str]:
