@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 pytest_plugins = ["tests.support.engine_fixtures", "tests.support.rabbitmq_fixtures"]
 
-for name in [name for name in os.environ if name.startswith("TORK_")]:
+for name in [name for name in os.environ if name.startswith(("TORK_", "GITHUB_", "GITLAB_", "BUILDKITE", "CIRCLE"))]:
     del os.environ[name]
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]

@@ -39,6 +39,18 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="Ad
 CancelOnInterrupt = Annotated[
     bool, typer.Option("--cancel-on-interrupt", help="Cancel the job when interrupted, instead of letting it go on.")
 ]
+JUnit = Annotated[
+    str | None,
+    typer.Option("--junit", metavar="FILE", help="Write a JUnit file, a test case a task, however the wait ends."),
+]
+Ci = Annotated[
+    str,
+    typer.Option(
+        "--ci",
+        metavar="SERVER",
+        help="Whose pipeline this is: github, gitlab, none, or auto for what the environment says.",
+    ),
+]
 
 Watch = Annotated[bool, typer.Option("--watch", help="Go on: redraw on a terminal, append in a pipe.")]
 Interval = Annotated[

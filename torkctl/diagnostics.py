@@ -1,6 +1,7 @@
 """Everything on stderr, and the exit codes. Scripts depend on the codes: the table here is a contract.
 
-Invariant: nothing here writes to stdout, and a stderr that is gone never changes the exit code.
+Invariants: nothing here writes to stdout; a stderr that is gone never changes the exit code; a runner that reads along is
+given no commands by the names and errors of jobs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tork.errors import (
     SettingsError,
     StateConflict,
 )
+from torkctl import workflow_commands
 from torkctl.errors import Declined, Denied, OutOfTime, Refused, Unsupported, UsageProblem
 
 
@@ -182,8 +184,13 @@ def _painted(text: str, code: str) -> str:
 
 
 def _write(text: str, *, end: str = "\n") -> None:
+    write_as_it_is((workflow_commands.defused(text) if workflow_commands.is_obeyed() else text) + end)
+
+
+def write_as_it_is(text: str) -> None:
+    """Write what a runner may obey."""
     try:
-        sys.stderr.write(text + end)
+        sys.stderr.write(text)
         sys.stderr.flush()
     except (OSError, ValueError):
         return  # nobody reads it any more; the exit code still speaks

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from tork.job import JobState, JobSummary
 from tork.task import TaskState
+from torkctl.attempts import runs
 from torkctl.client.documents import JobReport, TaskReport
 from torkctl.diagnostics import ExitCode
 from torkctl.error_line import error_line
@@ -44,17 +46,31 @@ def ending_text(job: JobSummary, sub_jobs: Mapping[str, JobReport] = _NO_JOBS) -
 
 
 def task_exit_code(job: JobReport, task_name: str) -> int | None:
-    """The exit code of the task's last run. None when it never ran to an end of its own."""
-    runs = [task for task in job.execution if task.name == task_name]
-    if not runs:
-        return None
-    last = max(runs, key=lambda task: (task.position, task.created_at.timestamp() if task.created_at else 0.0))
-    if last.state in {TaskState.COMPLETED, TaskState.SKIPPED}:
-        return ExitCode.DONE
-    if last.state is TaskState.FAILED:
-        told = _EXIT_CODE.match(last.error)
+    """The exit code of the task's last run. None when it never ran to an end of its own.
+
+    Of several tasks with that name, such as the children of an each, the one that failed first counts.
+    """
+    last_runs = [chain[-1] for chain in _chains(job.execution) if chain[-1].name == task_name]
+    failed = [task for task in last_runs if task.state is TaskState.FAILED]
+    if failed:
+        told = _EXIT_CODE.match(min(failed, key=_failed_at).error)
         return int(told[1]) if told and 0 < int(told[1]) <= 255 else ExitCode.FAILED
+    if last_runs and all(task.state in {TaskState.COMPLETED, TaskState.SKIPPED} for task in last_runs):
+        return ExitCode.DONE
     return None
+
+
+def _chains(execution: Sequence[TaskReport]) -> Iterator[list[TaskReport]]:
+    """The runs of each task; of a task inside another, only those in the last run of that one."""
+    children: defaultdict[str, list[TaskReport]] = defaultdict(list)
+    known = {task.id for task in execution}
+    for task in execution:
+        children[task.parent_id if task.parent_id in known else ""].append(task)
+    waiting = [""]
+    while waiting:
+        for chain in runs(children[waiting.pop()]):
+            yield chain
+            waiting.append(chain[-1].id)
 
 
 def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:

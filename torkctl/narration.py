@@ -134,6 +134,13 @@ def any_has_several_tasks(jobs: Sequence[JobDefinition | JobReport]) -> bool:
     return any(has_several_tasks(job) for job in jobs)
 
 
+def write_submission_event(job_id: str, document: bytes) -> None:
+    """The first event of a job that was submitted: the server's answer, as it is."""
+    import msgspec
+
+    stdout.write_document({"event": "submitted", "jobId": job_id, "data": msgspec.Raw(document)}, OutputFormat.JSONL)
+
+
 def _write_event(item: Item, *, is_awaited: bool) -> None:
     """Only the end of a job that is waited for is called `end`: readers stop there."""
     if isinstance(item, JobSeen):

@@ -76,6 +76,14 @@ class Wait:
             self._collect(watch, time_is_up_at)
         return [self._outcomes[job_id] for job_id in self.job_ids if job_id in self._outcomes]
 
+    def outcomes_when_interrupted(self) -> list[Outcome]:
+        """What is known of every job so far."""
+        return [
+            self._outcomes.get(job_id)
+            or Outcome(job_id=job_id, code=ExitCode.INTERRUPTED, job=self._latest.get(job_id))
+            for job_id in self.job_ids
+        ]
+
     def _collect(self, watch: Watch, time_is_up_at: float | None) -> None:
         while not self._is_over():
             deadline = time_is_up_at

@@ -172,7 +172,9 @@ class FakeApi:
         with self.changed:
             if key not in self._keys:
                 self._keys[key] = self.add_job(f"{len(self.jobs) + 0xAB00:032x}", state="PENDING")
+                as_submitted = self.summary(self._keys[key])
                 self.on_submit(self._keys[key])
+                return as_submitted
             return {**self.summary(self._keys[key])}
 
     def take_fault(self, method: str, path: str) -> Fault | None:

@@ -62,10 +62,12 @@ class Api:
         query = {"dryRun": "true" if dry_run else "false"}
         return read(self._send("POST", "/doctor/fix", query=query), Treatment)
 
-    def submit(self, body: bytes, media_type: str, *, idempotency_key: str) -> tuple[Submitted, bytes]:
+    def submit(
+        self, body: bytes, media_type: str, *, idempotency_key: str, patience: Patience | None = None
+    ) -> tuple[Submitted, bytes]:
         """A new job, and the document about it. The key makes a repeated request the same submission."""
         headers = {"Content-Type": media_type, "Idempotency-Key": idempotency_key}
-        answer = self._send("POST", "/jobs", body=body, headers=headers)
+        answer = self._send("POST", "/jobs", body=body, headers=headers, patience=patience)
         return read(answer, Submitted), answer
 
     def schedule(self, body: bytes, media_type: str, *, idempotency_key: str) -> tuple[Submitted, bytes]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from torkctl.arguments import Jobs, Timeout, timeout_seconds
+from torkctl.arguments import Ci, Jobs, JUnit, Timeout, timeout_seconds
 from torkctl.session import Session
 
 
@@ -15,22 +15,31 @@ def wait(
     jobs: Jobs,
     timeout: Timeout = None,
     any_one: Annotated[bool, typer.Option("--any", help="Stop waiting when one of the jobs has ended.")] = False,
+    junit: JUnit = None,
+    ci: Ci = "auto",
 ) -> int:
     """Wait until all jobs have ended.
 
     Example: torkctl wait @last --timeout 10m
     """
     from torkctl.output.outcomes import write_outcomes
+    from torkctl.pipeline.reporting import reporter_for
     from torkctl.references import resolve_jobs
     from torkctl.waiting import Wait, code_for, interrupted
 
     session = Session.of(ctx)
     seconds = timeout_seconds(timeout)
+    reporter = reporter_for(ci, junit)
     with session.api(waiting=True) as api:
         job_ids = resolve_jobs(api, jobs)
+        reporter.begin(job_ids)
+        waiting = Wait(api=api, job_ids=job_ids, timeout_seconds=seconds, any_one=any_one)
         try:
-            outcomes = Wait(api=api, job_ids=job_ids, timeout_seconds=seconds, any_one=any_one).run()
+            outcomes = waiting.run()
         except KeyboardInterrupt:
-            return interrupted(api, job_ids, cancel=False)
+            code = interrupted(api, job_ids, cancel=False)
+            reporter.end(api, waiting.outcomes_when_interrupted())
+            return code
+        reporter.end(api, outcomes)
         write_outcomes(api, outcomes, session.settings.output)
         return code_for(outcomes)

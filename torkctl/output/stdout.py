@@ -1,16 +1,20 @@
 """The one place that writes to stdout.
 
-Invariant: colour and terminal control appear only when stdout is a terminal; with `-o json` nothing but one document.
+Invariants: colour and terminal control appear only when stdout is a terminal; with `-o json` nothing but one document;
+a runner that reads along is given no commands by what jobs have printed.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from torkctl import workflow_commands
 from torkctl.diagnostics import shows_color
 from torkctl.settings import OutputFormat
 
@@ -18,19 +22,40 @@ from torkctl.settings import OutputFormat
 @dataclass(kw_only=True)
 class _Manner:
     no_color: bool = False
+    guarded: bool = False
 
 
 _manner = _Manner()
 
 
 def configure(*, no_color: bool) -> None:
-    """Say whether colour is wanted where it can be shown."""
+    """Say whether colour is wanted where it can be shown. Whether a runner reads along is asked here too."""
     _manner.no_color = no_color
+    _manner.guarded = workflow_commands.is_obeyed() and not is_file()
+
+
+@contextmanager
+def unguarded() -> Iterator[None]:
+    """The runner has been told to obey nothing: text is written as it is."""
+    before = _manner.guarded
+    _manner.guarded = False
+    try:
+        yield
+    finally:
+        _manner.guarded = before
 
 
 def is_terminal() -> bool:
     """Whether a person looks at stdout."""
     return sys.stdout.isatty()
+
+
+def is_file() -> bool:
+    """Whether stdout is a file, which nobody obeys and everybody wants to have as it is."""
+    try:
+        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def uses_color() -> bool:
@@ -39,7 +64,12 @@ def uses_color() -> bool:
 
 
 def write(text: str) -> None:
-    """Write and flush, so that a pipe sees each line when it happens."""
+    """Write and flush, so that a pipe sees each line when it happens. A text begins where a line does."""
+    write_as_it_is(workflow_commands.defused(text) if _manner.guarded else text)
+
+
+def write_as_it_is(text: str) -> None:
+    """Write what a runner may obey, and flush."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -69,9 +99,8 @@ def document_text(value: Any, output: OutputFormat) -> str:
         from torkctl.output.yaml_text import yaml_text
 
         return yaml_text(msgspec.json.decode(encoded))
-    if output is OutputFormat.JSONL:
-        return msgspec.json.format(encoded, indent=-1).decode() + "\n"
-    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+    text = msgspec.json.format(encoded, indent=-1 if output is OutputFormat.JSONL else 2).decode() + "\n"
+    return workflow_commands.defused_json(text) if _manner.guarded else text
 
 
 def write_document(value: Any, output: OutputFormat) -> None:

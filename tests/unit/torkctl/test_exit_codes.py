@@ -277,6 +277,28 @@ def test_exit_code_from_is_the_tasks_own(
     assert torkctl("submit", "--exit-code-from", "build", job_file).code == code
 
 
+@pytest.mark.parametrize(
+    ("children", "code"),
+    [
+        ([("COMPLETED", ""), ("FAILED", "exit code 9: x"), ("COMPLETED", "")], 9),
+        ([("COMPLETED", ""), ("SKIPPED", "")], 0),
+        ([("COMPLETED", ""), ("CANCELLED", "")], 1),
+    ],
+    ids=["one failed", "all well", "one was cancelled: the job's code"],
+)
+def test_exit_code_from_several_tasks_is_that_of_the_one_that_failed(
+    fake_api: FakeApi, torkctl: Torkctl, job_file: str, children: list[tuple[str, str]], code: int
+) -> None:
+    def end(job_id: str) -> None:
+        fake_api.add_task(job_id, "p", name="all", state="FAILED", each={"size": len(children)})
+        for number, (state, error) in enumerate(children):
+            fake_api.add_task(job_id, f"c{number}", parentId="p", name="build", state=state, error=error)
+        fake_api.end(job_id, "FAILED", error="a child failed")
+
+    fake_api.on_submit = end
+    assert torkctl("submit", "--exit-code-from", "build", job_file).code == code
+
+
 def test_exit_code_from_a_task_that_is_not_there_is_refused_before_anything_is_sent(
     fake_api: FakeApi, torkctl: Torkctl, job_file: str
 ) -> None:
