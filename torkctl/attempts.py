@@ -36,8 +36,9 @@ def retry_delay_seconds(retry: Attempts) -> float:
 def runs(siblings: Sequence[TaskReport]) -> list[list[TaskReport]]:
     """The tasks of one parent, each as its runs in their order: the first, its retries, what a restart made anew."""
     found: list[list[TaskReport]] = []
+    has_places = any(task.item_index for task in siblings)  # an older server does not tell them
     for task in siblings:
-        earlier = next((chain for chain in reversed(found) if _goes_on(chain[-1], task)), None)
+        earlier = next((chain for chain in reversed(found) if _goes_on(chain[-1], task, has_places=has_places)), None)
         if earlier is None:
             found.append([task])
         else:
@@ -45,11 +46,11 @@ def runs(siblings: Sequence[TaskReport]) -> list[list[TaskReport]]:
     return found
 
 
-def _goes_on(before: TaskReport, task: TaskReport) -> bool:
-    if before.position != task.position or before.parent_id != task.parent_id:
+def _goes_on(before: TaskReport, task: TaskReport, *, has_places: bool) -> bool:
+    if before.position != task.position or before.parent_id != task.parent_id or before.item_index != task.item_index:
         return False
-    if not task.parent_id:
-        return True  # a step of the job has one task, which only a retry or a restart makes again
+    if not task.parent_id or has_places:
+        return True  # there is one task there, which only a retry, a restart or a skip makes again
     is_next = _attempts(task) == _attempts(before) + 1 and before.state is TaskState.FAILED
     return is_next and before.name == task.name and before.failed_at == task.created_at
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tork.errors import TorkError, Unavailable
 from torkctl import diagnostics
@@ -19,35 +20,43 @@ if TYPE_CHECKING:
     from torkctl.client import Api
     from torkctl.waiting import Outcome
 
-Verb = Literal["cancel", "restart"]
 
-_DONE = {"cancel": "is being cancelled", "restart": "goes on"}
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What is asked of a job."""
+
+    ask: Callable[[Api, str], None]
+    done: str
+    """What is said of a job that agreed."""
+
+    ends_it: bool = False
+    """Whether CANCELLED is the end that is wanted; otherwise an ended job goes on."""
 
 
 def change_jobs(
-    session: Session, references: list[str], *, verb: Verb, wait: bool, timeout_seconds: float | None
+    session: Session, references: list[str], *, change: Change, wait: bool, timeout_seconds: float | None
 ) -> ExitCode:
     """Ask each job, wait for those that agreed if that is wanted, and show them. The first code that applies is returned."""
     output = session.settings.output
     with session.api(waiting=wait) as api:
         job_ids = resolve_jobs(api, references)
-        agreed, refusals = _ask(api, job_ids, verb)
+        agreed, refusals = _ask(api, job_ids, change)
         codes = [exit_code_of(error) for error in refusals]
         if not wait:
-            _show(agreed, output)
+            show_agreed(agreed, output)
         elif agreed:
-            codes += _wait(api, agreed, verb, timeout_seconds, output)
+            codes += wait_for(api, agreed, change, timeout_seconds, output)
         return worst(codes)
 
 
-def _ask(api: Api, job_ids: Sequence[str], verb: Verb) -> tuple[dict[str, JobSummary], list[TorkError]]:
+def _ask(api: Api, job_ids: Sequence[str], change: Change) -> tuple[dict[str, JobSummary], list[TorkError]]:
     """The jobs that agreed, as they were before, and why others did not."""
     agreed: dict[str, JobSummary] = {}
     refusals: list[TorkError] = []
     for job_id in job_ids:
         try:
             before = api.job_summary(job_id)
-            (api.cancel if verb == "cancel" else api.restart)(job_id)
+            change.ask(api, job_id)
         except TorkError as error:
             diagnostics.error(f"job {job_id[:SHORT_ID]}: {error}")
             refusals.append(error)
@@ -55,11 +64,13 @@ def _ask(api: Api, job_ids: Sequence[str], verb: Verb) -> tuple[dict[str, JobSum
                 break  # the others would wait as long, one after the other
         else:
             agreed[job_id] = before
-            diagnostics.notice(f"job {job_id[:SHORT_ID]} {_DONE[verb]}")
+            diagnostics.notice(f"job {job_id[:SHORT_ID]} {change.done}")
     return agreed, refusals
 
 
-def _show(agreed: dict[str, JobSummary], output: OutputFormat) -> None:
+def show_agreed(agreed: Iterable[str], output: OutputFormat) -> None:
+    """The ids of what agreed, for programs."""
+    agreed = list(agreed)
     if output is OutputFormat.NAME:
         stdout.write_lines(agreed)
     elif output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML} and agreed:
@@ -68,16 +79,17 @@ def _show(agreed: dict[str, JobSummary], output: OutputFormat) -> None:
         stdout.write_documents([msgspec.json.encode({"id": job_id, "status": "OK"}) for job_id in agreed], output)
 
 
-def _wait(
-    api: Api, agreed: dict[str, JobSummary], verb: Verb, timeout_seconds: float | None, output: OutputFormat
+def wait_for(
+    api: Api, agreed: dict[str, JobSummary], change: Change, timeout_seconds: float | None, output: OutputFormat
 ) -> list[ExitCode]:
+    """Wait until the jobs, given as they were before, have ended, and show them. A code for each."""
     from tork.job import JobState
     from torkctl.output.outcomes import write_outcomes
     from torkctl.waiting import Wait, interrupted
 
     job_ids = list(agreed)
-    stale = agreed if verb == "restart" else {}
-    wanted = JobState.CANCELLED if verb == "cancel" else JobState.COMPLETED
+    stale = {} if change.ends_it else agreed
+    wanted = JobState.CANCELLED if change.ends_it else JobState.COMPLETED
     try:
         outcomes = Wait(
             api=api, job_ids=job_ids, timeout_seconds=timeout_seconds, stale=stale, wanted_state=wanted
@@ -85,7 +97,7 @@ def _wait(
     except KeyboardInterrupt:
         return [interrupted(api, job_ids, cancel=False)]
     write_outcomes(api, outcomes, output)
-    return [_as_wanted(outcome) if verb == "cancel" else outcome.code for outcome in outcomes]
+    return [_as_wanted(outcome) if change.ends_it else outcome.code for outcome in outcomes]
 
 
 def _as_wanted(outcome: Outcome) -> ExitCode:

@@ -18,8 +18,10 @@ from torkctl.commands.health import health
 from torkctl.commands.list import list_jobs
 from torkctl.commands.logs import logs
 from torkctl.commands.restart import restart
+from torkctl.commands.retry import retry
 from torkctl.commands.run import run
 from torkctl.commands.schema import schema
+from torkctl.commands.skip import skip
 from torkctl.commands.submit import submit
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
@@ -40,6 +42,8 @@ _VERBS: dict[str, Callable[..., int]] = {
     "logs": logs,
     "cancel": cancel,
     "restart": restart,
+    "retry": retry,
+    "skip": skip,
     "doctor": doctor,
     "health": health,
 }

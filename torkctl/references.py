@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tork.errors import NotFound
+from tork.task import TaskState
 from torkctl import diagnostics
 from torkctl.client.api import Api, JobQuery
 from torkctl.errors import UsageProblem
@@ -118,6 +119,37 @@ def find(api: Api, reference: str, environ: Mapping[str, str] = os.environ) -> F
     except NotFound:
         raise NotFound(f"there is no job or task {reference}") from None
     return Found(id=job_id, is_job=False)
+
+
+def failed_task(api: Api, job_id: str, reference: str) -> str:
+    """The task of a job, or of a sub-job of it, by its id, the beginning of that, or its name: of those that failed, the last runs.
+
+    Raises `NotFound`, or `UsageProblem` when it could be several.
+    """
+    from torkctl.nesting import sub_jobs
+
+    if _FULL_ID.fullmatch(reference):
+        return reference.lower()
+    job = api.job(job_id)
+    last_runs = {
+        (task.job_id, task.parent_id, task.position, task.item_index): task
+        for report in [job, *sub_jobs(api, job).values()]
+        for task in sorted(report.execution, key=lambda task: task.created_at.timestamp() if task.created_at else 0.0)
+    }
+    found = [
+        task.id
+        for task in last_runs.values()
+        if task.state in {TaskState.FAILED, TaskState.CANCELLED}
+        and (task.name == reference or (len(reference) >= SHORTEST_PREFIX and task.id.startswith(reference.lower())))
+    ]
+    if not found:
+        raise NotFound(f"no task '{reference}' has failed in job {job_id}")
+    if len(found) > 1:
+        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
+        raise UsageProblem(
+            f"'{reference}' is the name of several tasks that have failed: {candidates} (right would be an id)"
+        )
+    return found[0]
 
 
 def _task_with_prefix(api: Api, prefix: str, environ: Mapping[str, str]) -> str:

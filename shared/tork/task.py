@@ -260,6 +260,8 @@ class Task(TaskDefinition, frozen=True, kw_only=True, forbid_unknown_fields=Fals
     error: str = ""
     node_id: str = ""
     result: str = ""
+    reason: str = ""
+    item_index: int = 0
     progress: float = 0  # an integer: only that is left out of the JSON
     retry: RetryProgress | None = None
     parallel: ParallelProgress | None = None
@@ -288,3 +290,4 @@ class TaskSummary(Told, frozen=True, kw_only=True):
     tags: list[str] = []
     node_id: str = ""
     attempts: int = 0
+    reason: str = ""

@@ -186,6 +186,14 @@ EXIT_CODES = {
     "no-server-health": (("health", "-e", "http://127.0.0.1:9", "--retry-for", "100ms"), 5, "127.0.0.1:9"),
     "cancel-of-an-ended-job": (("cancel", "{ended}"), 1, "not running"),
     "restart-of-a-completed-job": (("restart", "{ended}"), 1, "can not be restarted"),
+    "retry-of-a-completed-job": (("retry", "{ended}", "--failed"), 1, "can not be retried"),
+    "retry-of-what": (("retry", "{ended}"), 2, "--failed, or --task TASK"),
+    "retry-of-both": (("retry", "{ended}", "--failed", "--task", "x"), 2, "--failed, or --task TASK"),
+    "retry-of-a-task-that-has-not-failed": (("retry", "{ended}", "--task", "hello"), 4, "no task 'hello' has failed"),
+    "retry-of-a-task-of-several-jobs": (("retry", "{ended}", "@last", "--task", "x"), 2, "one JOB"),
+    "skip-without-a-reason": (("skip", "0" * 32), 2, "a reason is missing"),
+    "skip-of-a-job": (("skip", "{ended}", "--reason", "x"), 2, "is a job"),
+    "skip-of-nothing": (("skip", "0" * 32, "--reason", "x"), 4, "0" * 32),
 }
 
 

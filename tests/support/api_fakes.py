@@ -267,6 +267,8 @@ class FakeCommands:
     submitters: list[Submitter] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     restarted: list[str] = field(default_factory=list)
+    surgery: list[tuple[str, str, str]] = field(default_factory=list)
+    """What was asked for: retry or skip, the job's or the task's id, and which task or why."""
     of_schedules: list[tuple[str, str]] = field(default_factory=list)
     failure: Exception | None = None
     known: dict[str, str] = field(default_factory=dict)
@@ -322,6 +324,14 @@ class FakeCommands:
     def restart(self, job_id: str) -> None:
         self._check()
         self.restarted.append(job_id)
+
+    def retry(self, job_id: str, *, task_id: str = "") -> None:
+        self._check()
+        self.surgery.append(("retry", job_id, task_id))
+
+    def skip(self, task_id: str, *, reason: str) -> None:
+        self._check()
+        self.surgery.append(("skip", task_id, reason))
 
     def _check(self) -> None:
         if self.failure is not None:

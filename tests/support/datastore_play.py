@@ -24,8 +24,8 @@ from torkd.engine.rows import TaskRow
 from torkd.sealing import KeyRing
 
 _TASK = """
-SELECT (to_jsonb(t) - 'scope' - 'spec' || jsonb_build_object('retry', t.retry::jsonb))::text AS task,
-       t.job_id, t.name, t.error, t.result, t.spec, t.scope
+SELECT (to_jsonb(t) - 'scope' - 'spec' || jsonb_build_object('retry', t.retry::jsonb, 'redo', t.redo::jsonb))::text AS task,
+       t.job_id, t.name, t.error, t.result, t.reason, t.spec, t.scope
 FROM tasks t
 """
 
@@ -165,6 +165,6 @@ class DatastorePlay:
 
 
 def _task_of(row: dict[str, Any]) -> TaskRow:
-    document = msgspec.json.decode(row["task"]) | {name: row[name] for name in ("name", "error", "result")}
+    document = msgspec.json.decode(row["task"]) | {name: row[name] for name in ("name", "error", "result", "reason")}
     document |= {name: msgspec.json.decode(row[name]) for name in ("spec", "scope") if row[name]}
     return msgspec.convert(document, TaskRow, strict=False)

@@ -21,6 +21,7 @@ from tests.support.builders import START
 from tork.errors import TorkError
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
+from torkd.engine import fanout
 from torkd.engine.changes import Announce, Change, OrderKind, TellNode
 from torkd.engine.decide import decide
 from torkd.engine.events import (
@@ -29,20 +30,26 @@ from torkd.engine.events import (
     EngineEvent,
     JobSubmitted,
     RestartRequested,
+    RetryRequested,
+    SkipRequested,
 )
 from torkd.engine.fanout import FAILURES_NAMED
 from torkd.engine.hook_events import HookEvent
 from torkd.engine.reads import NAMESPACES, NOTHING, Reads, reads_of, reads_of_text
-from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.rows import JobRow, Redo, TaskKind, TaskRow
 from torkd.engine.view import Failure, NotLoadedError, Step, View, attached_jobs, below
 
 ITEMS_LOADED = 250
 """Elements, and held-back children, that are loaded for `ChildrenDue`."""
+FAILED_AT = {TaskState.FAILED, TaskState.CANCELLED}
+"""States with that time; a task that is revived loses it."""
+REDONE_LOADED = 250
+"""Children that are loaded to be run again."""
 STEPS_LOADED = 50
 """Further steps that are loaded when a decision asks for one."""
 TASK_TIMES = ("created_at", "scheduled_at", "started_at", "completed_at", "failed_at")
 LEFT_WHEN_NONE = {"error", "result"}
-NOT_UPDATED = {"name", "var", "priority", "retry", "goes_on", "scope", "spec", "created_at"}
+NOT_UPDATED = {"name", "var", "priority", "retry", "goes_on", "scope", "spec", "is_raw", "created_at"}
 """Columns of a task that are written once."""
 
 Row = TypeVar("Row", JobRow, TaskRow)
@@ -133,6 +140,8 @@ class EngineModel:
                 self._load_context(view, missing.job_id, missing.reads)
             if missing.failures_of is not None:
                 self._load_failures(view, missing.failures_of)
+            if missing.last_run:
+                self._load_last_run(view, missing.job_id)
 
     def _new_id(self) -> str:
         self.ids_used += 1
@@ -146,6 +155,8 @@ class EngineModel:
         for event in events:
             if not isinstance(event, JobSubmitted | CancelRequested | RestartRequested):
                 jobs |= self._load_ancestors(view, event.task_id)
+            if isinstance(event, RetryRequested) and not event.task_id:
+                jobs |= self._load_failing(view, event.job_id)
         for job_id in list(jobs):
             while job_id in self.jobs and (above := self.jobs[job_id].parent_job_id):
                 task_id = self.jobs[job_id].parent_task_id
@@ -159,10 +170,53 @@ class EngineModel:
             self._load_steps(view, job_id, first, first if len(events) == 1 else first + 1)
         for event in events:
             if isinstance(event, ChildrenDue) and event.task_id in view.tasks:
-                self._load_children(view, event.task_id)
+                self._load_children(view, event.task_id, all_waiting=all_waiting)
         for task in list(view.tasks.values()):
             self._load_waiting(view, task, ITEMS_LOADED * 10 if all_waiting else len(events))
+        if any(isinstance(event, SkipRequested | RetryRequested) for event in events):
+            view.superseded = {
+                task_id for task_id in view.tasks if self.last_at_place(self.tasks[task_id]).id != task_id
+            }
         return view
+
+    def last_at_place(self, task: TaskRow) -> TaskRow:
+        """The latest run of a task."""
+        if task.parent_id is not None:
+            return self.newest_children(task.parent_id)[task.item_index or 0]
+        there = [
+            other
+            for other in self.tasks.values()
+            if (other.job_id, other.position, other.parent_id) == (task.job_id, task.position, None)
+        ]
+        return max(there, key=lambda other: (other.version, other.attempts))
+
+    def _load_failing(self, view: View, job_id: str) -> set[str]:
+        tree = attached_jobs(self.jobs.values(), job_id)
+        failing = [
+            task
+            for task in self.tasks.values()
+            if task.job_id in tree and task.state is TaskState.RUNNING and task.failures
+        ]
+        view.failing[job_id] = [task.id for task in failing]
+        for task in failing:
+            view.tasks.setdefault(task.id, _as_loaded(task))
+        return {task.job_id for task in failing}
+
+    def _load_last_run(self, view: View, job_id: str) -> None:
+        job = self.jobs.get(job_id)
+        view.last_runs[job_id] = None
+        if job is None:
+            return
+        view.jobs.setdefault(job_id, replace(job, created_at=None, error=None, result=None))
+        runs = [
+            task
+            for task in self.tasks.values()
+            if task.job_id == job_id and task.parent_id is None and task.position == job.position
+        ]
+        if runs:
+            last = self.last_at_place(runs[0])
+            view.last_runs[job_id] = last.id
+            view.tasks.setdefault(last.id, _as_loaded(last))
 
     def _load_ancestors(self, view: View, task_id: str | None) -> set[str]:
         jobs = set()
@@ -173,14 +227,31 @@ class EngineModel:
             task_id = task.parent_id or self.jobs[task.job_id].parent_task_id
         return jobs
 
-    def _load_children(self, view: View, task_id: str) -> None:
+    def _load_children(self, view: View, task_id: str, *, all_waiting: bool) -> None:
         task = self.tasks[task_id]
         view.tasks[task_id] = replace(view.tasks[task_id], spec=task.spec, scope=task.scope)
+        room = len(self.tasks) if all_waiting else min(fanout.room(task), REDONE_LOADED)
+        self._load_redo(view, task, room)
         if task_id in self.items:
             view.items[task_id] = (task.created, self.items[task_id][task.created :][:ITEMS_LOADED])
         self._load_waiting(view, task, ITEMS_LOADED)
         assert task.spec is not None
         self._load_context(view, task.job_id, reads_of(task.spec))
+
+    def _load_redo(self, view: View, parent: TaskRow, room: int) -> None:
+        redo = parent.redo
+        if not parent.redo_left or redo is None or room <= 0:
+            return
+        states = {TaskState.CANCELLED} | ({TaskState.FAILED} if redo.with_failed else set())
+        meant = [
+            child
+            for place, child in self.newest_children(parent.id).items()
+            if child.state in states and place >= redo.first and child.version <= redo.until
+        ][:room]
+        meant += [self.tasks[task_id] for task_id in redo.task_ids[:REDONE_LOADED]]
+        for child in sorted(meant, key=lambda child: child.item_index or 0):
+            view.tasks[child.id] = replace(_as_loaded(child), spec=child.spec, scope=child.scope, reason=child.reason)
+            view.redo.setdefault(parent.id, []).append(child.id)
 
     def _load_waiting(self, view: View, parent: TaskRow, number: int) -> None:
         if not parent.kind.has_children:
@@ -189,7 +260,8 @@ class EngineModel:
             for place in child.held_back_at:
                 if place[0] == parent.id and place[1] < parent.released + number:
                     view.waiting[place] = child.id
-                    view.tasks.setdefault(child.id, replace(_as_loaded(child), spec=child.spec, scope=child.scope))
+                    loaded = replace(_as_loaded(child), spec=child.spec, scope=child.scope, reason=child.reason)
+                    view.tasks.setdefault(child.id, loaded)
 
     def _load_steps(self, view: View, job_id: str, first: int, last: int | None = None) -> None:
         definition = self.definitions[job_id]
@@ -246,8 +318,10 @@ class EngineModel:
             self.tasks[task_id] = self._inserted(view.tasks[task_id], view)
         for task_id in view.dirty_tasks - view.new_tasks:
             old, new = self.tasks[task_id], view.tasks[task_id]
-            assert old.state.is_active, f"{old} had ended and became {new}"
-            self.tasks[task_id] = _updated(old, new, LEFT_WHEN_NONE | set(TASK_TIMES), NOT_UPDATED)
+            is_revived = old.kind is not TaskKind.REGULAR and old.state in FAILED_AT
+            assert old.state.is_active or is_revived, f"{old} had ended and became {new}"
+            row = _updated(old, new, LEFT_WHEN_NONE | set(TASK_TIMES) | {"reason"}, NOT_UPDATED)
+            self.tasks[task_id] = row if row.state in FAILED_AT else replace(row, failed_at=None)
         for (job_id, var), value in view.results.items():
             self.contexts[job_id]["tasks"][var] = value
             self.results_set[job_id, var] += 1
@@ -307,6 +381,7 @@ class EngineModel:
             spec=_through_json(spec, TaskDefinition),
             copy_of=None,
             scope=_through_json(row.scope, dict[str, Any] | None),
+            redo=_through_json(row.redo, Redo | None),
         )
 
     # What upkeep finds
@@ -321,8 +396,8 @@ class EngineModel:
             ChildrenDue(task_id=task.id, job_id=task.job_id, root_id=task.root_id)
             for task in self.tasks.values()
             if task.state is TaskState.RUNNING
-            and task.released < task.size
-            and task.released - task.completions - task.failures < (task.concurrency or 1_000)
+            and (task.released < task.size or task.redo_left)
+            and task.released - task.completions - task.failures - task.redo_left < (task.concurrency or 1_000)
         ]
 
     def pass_time(self, delay: timedelta) -> None:
@@ -337,6 +412,7 @@ def _as_loaded(task: TaskRow) -> TaskRow:
         **dict.fromkeys(TASK_TIMES),
         error=None,
         result=None,
+        reason=None,
         scope=None,
         spec=None,
         copy_of=None,

@@ -9,7 +9,15 @@ from tests.support.engine_model import EngineModel, Outcome
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
 from torkd.broker.messages import RunOutcome
-from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested, RetryDue
+from torkd.engine.events import (
+    CancelRequested,
+    EngineEvent,
+    JobSubmitted,
+    RestartRequested,
+    RetryDue,
+    RetryRequested,
+    SkipRequested,
+)
 from torkd.engine.rows import JobRow, TaskRow
 
 
@@ -112,6 +120,21 @@ class Play:
         """Somebody restarts the job, or another."""
         job = job or self.job
         return self.handle(RestartRequested(job_id=job.id, root_id=job.root_id))
+
+    def retry_failed(self, job: JobRow | None = None) -> Outcome:
+        """Somebody wants what failed in the job, or another, to be run again."""
+        job = job or self.job
+        return self.handle(RetryRequested(job_id=job.id, root_id=job.root_id))
+
+    def retry_task(self, task: TaskRow, job: JobRow | None = None) -> Outcome:
+        """Somebody wants one task of the job, or another, to be run again."""
+        job = job or self.job
+        return self.handle(RetryRequested(job_id=job.id, root_id=job.root_id, task_id=task.id))
+
+    def skip(self, task: TaskRow | str, reason: str = "not needed") -> Outcome:
+        """Somebody lets the job go on without a task."""
+        task = self.task(task) if isinstance(task, str) else task
+        return self.handle(SkipRequested(task_id=task.id, job_id=task.job_id, root_id=task.root_id, reason=reason))
 
     def run_all(self) -> None:
         """Workers do whatever is handed out, until the job ends."""

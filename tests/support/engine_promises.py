@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from tests.support.engine_model import EngineModel
 from tork.task import TaskState
-from torkd.engine.fanout import OPEN_WINDOW
+from torkd.engine.fanout import FAILURES_NAMED, OPEN_WINDOW
 from torkd.engine.rows import JobRow, TaskKind, TaskRow
+from torkd.engine.surgery import waits
 
 DONE = {TaskState.COMPLETED, TaskState.SKIPPED}
 
@@ -19,7 +20,8 @@ def kept(before: EngineModel, after: EngineModel, *, restarted: bool) -> None:
     """Every promise, from one batch to the next."""
     for task_id, task in before.tasks.items():
         now = after.tasks[task_id]
-        assert task.state.is_active or now == task, f"a task that had ended changed: {task} to {now}"
+        is_revived = restarted and task.kind is not TaskKind.REGULAR and task.state not in DONE
+        assert task.state.is_active or now == task or is_revived, f"a task that had ended changed: {task} to {now}"
         assert now.dispatch >= task.dispatch
     for job_id, job in before.jobs.items():
         assert after.jobs[job_id].progress >= job.progress
@@ -50,7 +52,14 @@ def _task_is_sound(model: EngineModel, task: TaskRow) -> None:
         assert parent is None or parent.state is TaskState.RUNNING
     ends = (task.completed_at is not None, task.failed_at is not None)
     assert ends == (task.state in DONE, task.state in {TaskState.FAILED, TaskState.CANCELLED}), f"wrong times: {task}"
-    assert (task.error is not None) == (task.state is TaskState.FAILED)
+    assert bool(task.error) == (task.state is TaskState.FAILED)
+    assert task.reason is None or task.state in {TaskState.SKIPPED, TaskState.CREATED, TaskState.CANCELLED}
+    assert task.redo_left == 0 or task.state in {
+        TaskState.RUNNING,
+        TaskState.CANCELLED,
+        TaskState.FAILED,
+        TaskState.SKIPPED,
+    }
 
 
 def _counters_are_right(parent: TaskRow, children: list[TaskRow]) -> None:
@@ -59,9 +68,13 @@ def _counters_are_right(parent: TaskRow, children: list[TaskRow]) -> None:
     failed = {child.item_index for child in _newest(children) if child.state is TaskState.FAILED}
     assert places == set(range(parent.created)), "children are made in order, without gaps"
     assert len(done) == len(set(done)) == parent.completions
-    assert parent.failures == (len(failed) if parent.goes_on else 0)
-    assert parent.completions + parent.failures <= parent.released <= parent.created <= parent.size
-    assert sum(child.attempts == 0 for child in children) == parent.created
+    assert parent.completions + parent.failures + parent.redo_left <= parent.released <= parent.created <= parent.size
+    if parent.state is TaskState.RUNNING:
+        newest = _newest(children)
+        left = [child for child in newest if child.state in {TaskState.FAILED, TaskState.CANCELLED}]
+        assert len(left) == parent.failures + parent.redo_left, "what is neither done nor at work is counted"
+        assert parent.goes_on or not parent.failures
+        assert parent.redo_left <= sum(waits(parent, child) for child in newest), "all that is left is found again"
     at_work = {child.item_index for child in children if child.state.is_active and child.state is not TaskState.CREATED}
     assert len(at_work) <= (parent.concurrency or OPEN_WINDOW), "never more at a time than the concurrency"
     held_back = {child.item_index for child in children if child.state is TaskState.CREATED}
@@ -71,7 +84,9 @@ def _counters_are_right(parent: TaskRow, children: list[TaskRow]) -> None:
     elif parent.state is TaskState.FAILED and parent.failures:
         assert parent.completions + parent.failures == parent.size, "all others have ended before it fails"
         assert parent.error
-        assert all(f"{index}" in parent.error for index in failed if parent.kind is TaskKind.EACH)
+        assert parent.failures == len(failed)
+        named = sorted(index for index in failed if index is not None)[:FAILURES_NAMED]
+        assert all(f"item {index} " in parent.error for index in named if parent.kind is TaskKind.EACH)
     elif parent.state is TaskState.RUNNING:
         assert held_back == set(range(parent.released, parent.created))
 
@@ -103,8 +118,11 @@ def all_ended(model: EngineModel) -> None:
 
 def same_outcome(one: EngineModel, other: EngineModel) -> None:
     """Both hold the same, their versions aside."""
-    assert _without_versions(one.jobs) == _without_versions(other.jobs)
-    assert _without_versions(one.tasks) == _without_versions(other.tasks)
+    for rows, others in ((one.jobs, other.jobs), (one.tasks, other.tasks)):
+        mine, theirs = _without_versions(rows), _without_versions(others)
+        assert mine.keys() == theirs.keys()
+        for row_id, row in mine.items():
+            assert row == theirs[row_id], f"{row} was {theirs[row_id]} one after the other"
     assert (one.contexts, one.items) == (other.contexts, other.items)
     assert {due.task_id for due in one.unfolding} == {due.task_id for due in other.unfolding}
 

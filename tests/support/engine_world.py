@@ -18,7 +18,16 @@ from tork.job import JobDefinition
 from tork.task import TaskState
 from torkd.broker.messages import RunClaimed, RunEnded, RunOutcome, RunProgressed
 from torkd.engine.changes import OrderKind, SetResult, TellNode
-from torkd.engine.events import ChildrenDue, EngineEvent, JobSubmitted, RestartRequested, RetryDue, RunLost
+from torkd.engine.events import (
+    ChildrenDue,
+    EngineEvent,
+    JobSubmitted,
+    RestartRequested,
+    RetryDue,
+    RetryRequested,
+    RunLost,
+    SkipRequested,
+)
 
 MOST_ROUNDS = 600
 """A job that has not ended after so many fair rounds hangs."""
@@ -77,9 +86,13 @@ class World:
             twin.handle(event, all_waiting=True)
         if len(events) > 1:
             engine_promises.same_outcome(self.model, twin)
-        elif not isinstance(events[0], ChildrenDue | RestartRequested):
+        elif not isinstance(events[0], ChildrenDue | RestartRequested | RetryRequested) and not self._is_held_back(
+            events[0]
+        ):
             self._check_repetition(events[0])
-        restarted = any(isinstance(event, RestartRequested) for event in events)
+        restarted = any(
+            isinstance(event, RestartRequested | RetryRequested | SkipRequested | ChildrenDue) for event in events
+        )
         engine_promises.kept(before, self.model, restarted=restarted)
         self._count_results(outcome)
         self._check_owners()
@@ -90,6 +103,11 @@ class World:
         for error in outcome.errors:
             if error is not None and not isinstance(error, StateConflict):
                 raise error
+
+    def _is_held_back(self, event: EngineEvent) -> bool:
+        """Skipping such a task notes the reason, every time."""
+        task = self.model.tasks.get(event.task_id) if isinstance(event, SkipRequested) else None
+        return task is not None and task.state is TaskState.CREATED
 
     def _check_repetition(self, event: EngineEvent) -> None:
         again = self.model.copy().handle(event, all_waiting=True)

@@ -15,6 +15,7 @@ from tork.errors import NotFound, StateConflict
 from tork.job import JobState, JobSummary
 from tork.log import TaskLogPart
 from tork.page import Page
+from tork.task import TaskState
 from torkctl.client.documents import HealthReport, JobReport, Submitted, TaskReport
 from torkctl.client.patience import Patience
 from torkctl.client.transport import Event, Transport
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 LARGEST_JOB_PAGE = 20
 LARGEST_LOG_PAGE = 100
+_IS_JSON = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +136,22 @@ class Api:
         """Ask for the job to go on. Raises `StateConflict` unless it failed or was cancelled."""
         self._change(job_id, "restart", took_effect=lambda state: state.is_active)
 
+    def retry(self, job_id: str, *, task_id: str = "") -> None:
+        """Ask for what failed, or for one task, to be run again. Raises `StateConflict` when nothing is to be."""
+        body = {"task": task_id} if task_id else {"failed": True}
+        self._change(job_id, "retry", took_effect=lambda state: state.is_active, body=msgspec.json.encode(body))
+
+    def skip(self, task_id: str, reason: str) -> None:
+        """Ask for the job to go on without a task. Raises `StateConflict` when the task is done."""
+        patience = self.patience()
+        body = msgspec.json.encode({"reason": reason})
+        try:
+            self._send("PUT", f"/tasks/{_segment(task_id)}/skip", patience=patience, body=body, headers=_IS_JSON)
+        except StateConflict:
+            # Of a task that has failed another run is skipped: asked again after a lost answer, it is not the last any more.
+            if not patience.failures or self.task(task_id).state is TaskState.COMPLETED:
+                raise
+
     def events(self, path: str, *, last_event_id: str = "") -> AbstractContextManager[Iterator[Event]]:
         """A stream of what happens. Raises as `Transport.events` does."""
         return self.transport.events(path, last_event_id=last_event_id)
@@ -156,7 +174,7 @@ class Api:
         patience.once = once
         path = "/" + "/".join(map(_segment, segments))
         body = None if document is None else msgspec.json.encode(document)
-        headers = None if body is None else {"Content-Type": "application/json"}
+        headers = None if body is None else _IS_JSON
         try:
             return self.transport.send(method, path, patience=patience, query=query, body=body, headers=headers)
         except StateConflict:
@@ -167,11 +185,14 @@ class Api:
                 raise
         return b"{}"
 
-    def _change(self, job_id: str, verb: str, *, took_effect: Callable[[JobState], bool]) -> None:
+    def _change(
+        self, job_id: str, verb: str, *, took_effect: Callable[[JobState], bool], body: bytes | None = None
+    ) -> None:
         """A refusal after a lost answer may only mean that the lost request was carried out."""
         patience = self.patience()
         try:
-            self._send("PUT", f"/jobs/{_segment(job_id)}/{verb}", patience=patience)
+            headers = _IS_JSON if body is not None else None
+            self._send("PUT", f"/jobs/{_segment(job_id)}/{verb}", patience=patience, body=body, headers=headers)
         except StateConflict:
             if not patience.failures or not took_effect(self.job_summary(job_id).state):
                 raise

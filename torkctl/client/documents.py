@@ -105,6 +105,8 @@ class TaskReport(TaskOutline, frozen=True, kw_only=True):
     queue: str = ""
     image: str = ""
     progress: float = 0
+    item_index: int = 0
+    reason: str = ""
     retry: Attempts | None = None
 
 

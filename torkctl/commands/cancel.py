@@ -20,12 +20,12 @@ def cancel(
 
     Example: torkctl cancel @last --wait
     """
-    from torkctl.changing import change_jobs
+    from torkctl.changing import Change, change_jobs
 
     return change_jobs(
         Session.of(ctx),
         jobs,
-        verb="cancel",
+        change=Change(ask=lambda api, job_id: api.cancel(job_id), done="is being cancelled", ends_it=True),
         wait=wait or timeout is not None,
         timeout_seconds=timeout_seconds(timeout),
     )

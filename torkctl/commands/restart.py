@@ -20,12 +20,12 @@ def restart(
 
     Example: torkctl restart @last --wait
     """
-    from torkctl.changing import change_jobs
+    from torkctl.changing import Change, change_jobs
 
     return change_jobs(
         Session.of(ctx),
         jobs,
-        verb="restart",
+        change=Change(ask=lambda api, job_id: api.restart(job_id), done="goes on"),
         wait=wait or timeout is not None,
         timeout_seconds=timeout_seconds(timeout),
     )

@@ -103,6 +103,7 @@ class _Tree:
             span(task.started_at, ended or (datetime.now(UTC) if node.state == "RUNNING" else None)),
             f"(attempt {node.number} of {node.of})" if node.of > 1 else "",
             painted(error_line(task.error, _LONGEST_ERROR), "31", color=color),
+            error_line(task.reason, _LONGEST_ERROR),
         ]
         return painted(_joined(parts), _DIMMED, color=self.color and node.is_superseded)
 

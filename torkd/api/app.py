@@ -94,8 +94,9 @@ def create_app(dependencies: ApiDependencies) -> App:
     if "jobs" in groups:
         _add_jobs(app, dependencies)
     if "tasks" in groups:
-        task = TaskResource(dependencies.reading, _showing(dependencies), dependencies.streams)
+        task = TaskResource(dependencies.reading, _showing(dependencies), dependencies.commands, dependencies.streams)
         app.add_route("/tasks/{task_id}", task)
+        app.add_route("/tasks/{task_id}/skip", task, suffix="skip")
         app.add_route("/tasks/{task_id}/log", task, suffix="log")
         app.add_route("/tasks/{task_id}/log/stream", task, suffix="log_stream")
     if "nodes" in groups:
@@ -171,6 +172,7 @@ def _add_jobs(app: App, dependencies: ApiDependencies) -> None:
         ("events", "events"),
         ("cancel", "cancel"),
         ("restart", "restart"),
+        ("retry", "retry"),
     ):
         app.add_route(f"/jobs/{{job_id}}/{path}", job, suffix=suffix)
     scheduled = ScheduledJobResource(reading, showing, commands)

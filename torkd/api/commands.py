@@ -35,3 +35,9 @@ class Commands(Protocol):
 
     def restart(self, job_id: str) -> None:
         """Run an ended job again from its current task. Raises `NotFound` or `StateConflict`."""
+
+    def retry(self, job_id: str, *, task_id: str = "") -> None:
+        """Run again what failed in a job, or one task of it, and keep what went well. Raises `NotFound` or `StateConflict`."""
+
+    def skip(self, task_id: str, *, reason: str) -> None:
+        """Let a job go on without a task. Raises `NotFound` or `StateConflict`."""

@@ -10,6 +10,9 @@ import msgspec
 from torkd.api.errors import refusal
 from torkd.api.media import read_body
 
+SMALL_BODY = 64_000
+"""Bytes that are enough where only a few short fields are sent."""
+
 T = TypeVar("T", bound=msgspec.Struct)
 
 

@@ -1,14 +1,19 @@
-"""`/jobs`: submitting, listing and reading jobs, cancelling and restarting them, and following them live."""
+"""`/jobs`: submitting, listing and reading jobs, cancelling, restarting and retrying them, and following them live."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import falcon
+from msgspec import Meta
 
 from tork.job import Job, JobState, JobSummary
 from tork.log import TaskLogPart
 from tork.page import Page
+from tork.wire import Told
 from torkd.api.auth import caller_of
 from torkd.api.commands import Commands
+from torkd.api.documents import SMALL_BODY, read_document
 from torkd.api.errors import refusal
 from torkd.api.large_job import MANY_TASKS, answer_in_parts
 from torkd.api.media import answer
@@ -34,6 +39,13 @@ from torkd.api.submission import LONGEST_KEY, Submission
 from torkd.datastore.protocol import ExecutionPage, JobQuery, Reading
 
 _ACCEPTED = {"status": "OK"}
+
+
+class GivenRetry(Told, frozen=True, kw_only=True):
+    """What is to be run again: one of the two."""
+
+    failed: Annotated[bool, Meta(description="All that failed, or was cancelled before its end")] = False
+    task: Annotated[str, Meta(description="The id of one task, in the job or in a sub-job of it")] = ""
 
 
 class JobsResource:
@@ -122,6 +134,19 @@ class JobResource:
     @operation("Run a failed or cancelled job again, from its current task on", answer=Done)
     def on_put_restart(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
         self._commands.restart(job_id)
+        answer(req, resp, dict(_ACCEPTED))
+
+    @operation(
+        "Run again what failed in a job, or one task of it, and keep what went well",
+        answer=Done,
+        body=Body(kind=GivenRetry),
+    )
+    def on_put_retry(self, req: falcon.Request, resp: falcon.Response, job_id: str) -> None:
+        given = read_document(req, GivenRetry, limit=SMALL_BODY)
+        if given.failed == bool(given.task):
+            raise refusal(400, 'say what is to be run again (right would be {"failed": true} or {"task": "ID"})')
+        req.context.detail = given.task
+        self._commands.retry(job_id, task_id=given.task)
         answer(req, resp, dict(_ACCEPTED))
 
     @operation("The job's changes, live", media=EVENT_STREAM, parameters=(LAST_EVENT,))

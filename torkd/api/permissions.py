@@ -54,6 +54,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/jobs/{job_id}/events": {"GET": Rule(Access.JOB)},
     "/jobs/{job_id}/cancel": {"PUT": Rule(Access.JOB, "job.cancel")},
     "/jobs/{job_id}/restart": {"PUT": Rule(Access.JOB, "job.restart")},
+    "/jobs/{job_id}/retry": {"PUT": Rule(Access.JOB, "job.retry")},
     "/scheduled-jobs": {"GET": Rule(Access.SIGNED_IN), "POST": Rule(Access.SIGNED_IN)},
     "/scheduled-jobs/{schedule_id}": {
         "GET": Rule(Access.SCHEDULE),
@@ -66,6 +67,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "/jobs/{job_id}/webhooks": {"GET": Rule(Access.JOB)},
     "/events": {"GET": Rule(Access.SIGNED_IN)},
     "/tasks/{task_id}": {"GET": Rule(Access.TASK)},
+    "/tasks/{task_id}/skip": {"PUT": Rule(Access.TASK, "task.skip")},
     "/tasks/{task_id}/log": {"GET": Rule(Access.TASK)},
     "/tasks/{task_id}/log/stream": {"GET": Rule(Access.TASK)},
     "/nodes": {"GET": Rule(Access.SIGNED_IN)},

@@ -35,7 +35,14 @@ from torkd.coordinator.traces import Traces
 from torkd.coordinator.webhooks import Sender, WebhookLoop
 from torkd.datastore.account_protocol import Submitter
 from torkd.datastore.protocol import Accepted, Datastore, IdempotencyKey
-from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RestartRequested
+from torkd.engine.events import (
+    CancelRequested,
+    EngineEvent,
+    JobSubmitted,
+    RestartRequested,
+    RetryRequested,
+    SkipRequested,
+)
 from torkd.middleware import Told
 
 log = logging.getLogger(__name__)
@@ -234,6 +241,18 @@ class Coordinator:
     def restart(self, job_id: str) -> None:
         """Let a failed or cancelled job go on. Raises `NotFound`, or `StateConflict` saying why not."""
         self._command(RestartRequested(job_id=job_id, root_id=self._root_of(job_id)))
+
+    def retry(self, job_id: str, *, task_id: str = "") -> None:
+        """Run again what failed in a job, or one task in it or in its sub-jobs. Raises `NotFound`, or `StateConflict` saying why not."""
+        root_id = self._root_of(job_id)
+        if task_id and self._root_of(self._datastore.get_task_summary(task_id).job_id) != root_id:
+            raise NotFound("task not found")
+        self._command(RetryRequested(job_id=job_id, root_id=root_id, task_id=task_id))
+
+    def skip(self, task_id: str, *, reason: str) -> None:
+        """Let a job go on without a task. Raises `NotFound`, or `StateConflict` saying why not."""
+        job_id = self._datastore.get_task_summary(task_id).job_id
+        self._command(SkipRequested(task_id=task_id, job_id=job_id, root_id=self._root_of(job_id), reason=reason))
 
     def _tidy_soon(self) -> None:
         if self._due is not None:

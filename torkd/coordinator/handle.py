@@ -102,6 +102,8 @@ def _decide(batch: Batch, view: View, event: EngineEvent, now: datetime, new_id:
                 batch.load_context(view, missing.job_id, missing.reads)
             if missing.failures_of is not None:
                 batch.load_failures(view, missing.failures_of)
+            if missing.last_run:
+                batch.load_last_runs(view, missing.job_id)
     raise RuntimeError(f"{event} asks for more than is stored")
 
 

@@ -76,6 +76,12 @@ class Batch(SchedulingBatch, Protocol):
     def load_failures(self, view: View, parent_id: str) -> None:
         """Add the first children of a task that have failed for good, in their order."""
 
+    def load_last_runs(self, view: View, job_id: str) -> None:
+        """Add a job that has ended, and note the latest task at its position; the same of ended sub-jobs of tasks in the view.
+
+        The latest is the one of the highest version, and of those the one with the most attempts.
+        """
+
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it. Raises `IdempotencyConflict` when the body differs."""
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import assert_never
 
 from torkd.broker.messages import RunClaimed, RunEnded, RunProgressed
-from torkd.engine import fanout, jobs, progress, stalled, tasks
+from torkd.engine import fanout, jobs, progress, stalled, surgery, tasks
 from torkd.engine.changes import Change
 from torkd.engine.events import (
     CancelRequested,
@@ -18,7 +18,9 @@ from torkd.engine.events import (
     JobSubmitted,
     RestartRequested,
     RetryDue,
+    RetryRequested,
     RunLost,
+    SkipRequested,
     TaskStalled,
 )
 from torkd.engine.following import ACTIONS
@@ -43,6 +45,7 @@ def decide(  # noqa: C901 - a case an event
         case RunProgressed():
             progress.reported(turn, event)
         case ChildrenDue():
+            surgery.children_due(turn, event)
             fanout.children_due(turn, event)
         case JobSubmitted():
             jobs.submitted(turn, event)
@@ -54,6 +57,10 @@ def decide(  # noqa: C901 - a case an event
             jobs.cancel(turn, event)
         case RestartRequested():
             jobs.restart(turn, event)
+        case RetryRequested():
+            surgery.retry(turn, event)
+        case SkipRequested():
+            surgery.skip(turn, event)
         case EventFailed():
             jobs.event_failed(turn, event)
         case JobStalled():

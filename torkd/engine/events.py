@@ -47,6 +47,26 @@ class RestartRequested:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RetryRequested:
+    """Somebody wants what failed to be run again, and what went well to be kept."""
+
+    job_id: str
+    root_id: str
+    task_id: str = ""
+    """Only this one, which may be in a sub-job; empty: all that failed or was cancelled in the job."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SkipRequested:
+    """Somebody wants the job to go on without a task."""
+
+    task_id: str
+    job_id: str
+    root_id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RetryDue:
     """The wait before a retry is over."""
 
@@ -121,6 +141,8 @@ EngineEvent = (
     JobSubmitted
     | CancelRequested
     | RestartRequested
+    | RetryRequested
+    | SkipRequested
     | RetryDue
     | ChildrenDue
     | RunLost

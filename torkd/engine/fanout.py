@@ -60,6 +60,8 @@ def start(turn: Turn, task_id: str) -> None:
     first = items[:FIRST_CHUNK] if turn.tasks_made < ENOUGH_TASKS else []
     if len(items) > len(first):
         turn.store_items(task, items)
+    else:
+        turn.not_stored.add(task.id)
     _create_children(turn, task.id, first)
 
 
@@ -78,6 +80,8 @@ def children_due(turn: Turn, event: ChildrenDue) -> None:
     task = turn.task(event.task_id)
     job = turn.job(event.job_id)
     if task is None or job is None or not job.state.is_active or task.state is not TaskState.RUNNING:
+        return
+    if task.redo_left:
         return
     released_before = task.released
     task = _release(turn, task)
@@ -108,8 +112,13 @@ def _ended(task: TaskRow) -> int:
     return task.completions + task.failures
 
 
+def room(task: TaskRow) -> int:
+    """How many more children may be at work."""
+    return _window(task) - (task.released - _ended(task) - task.redo_left)
+
+
 def _has_room(task: TaskRow) -> bool:
-    return task.released - _ended(task) < _window(task)
+    return room(task) > 0
 
 
 def _can_release(task: TaskRow) -> bool:
@@ -130,6 +139,9 @@ def make_child(turn: Turn, parent_id: str) -> None:
     items = turn.unfolding[parent_id]
     if not items or job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
         del turn.unfolding[parent_id]
+        if items and parent_id in turn.not_stored:
+            # It has ended in the midst of them: who runs it again will need the rest, at their places.
+            turn.store_items(parent, [None] * parent.created + list(items))
         _go_on(turn, parent)
         return
     definition, scope = _child_of(parent, items.popleft())
@@ -198,6 +210,10 @@ def _go_on(turn: Turn, parent: TaskRow) -> None:
     """Use the room that there is for more children; what is not at hand comes in a transaction of its own."""
     job = turn.job(parent.job_id)
     if job is None or not job.state.is_active or parent.state is not TaskState.RUNNING:
+        return
+    if parent.redo_left:
+        if _has_room(parent):
+            turn.unfold_soon(parent)
         return
     parent = _release(turn, parent)
     missing = min(CHUNK, parent.size - parent.created)

@@ -124,7 +124,10 @@ def event_failed(turn: Turn, event: EventFailed) -> None:
     job = turn.job(event.job_id)
     if job is None or not job.state.is_active:
         return
-    if task is not None and task.state.is_active:
+    if task is not None and task.state is TaskState.FAILED:
+        return  # its job goes on without it
+    # One that is held back fails with its job: its siblings are released in their order.
+    if task is not None and task.state.is_active and task.state is not TaskState.CREATED:
         tasks.fail(turn, task, event.reason)
     else:
         fail(turn, job, event.reason)
@@ -154,6 +157,12 @@ def restart(turn: Turn, event: RestartRequested) -> None:
         raise StateConflict(f"job is {job.state} and can not be restarted")
     if job.position > job.task_count:
         raise StateConflict("job has no more tasks to run")
+    resume(turn, job)
+    advance(turn, job.id)
+
+
+def resume(turn: Turn, job: JobRow) -> None:
+    """A failed or cancelled job goes on."""
     turn.set_job(
         job,
         JobState.RUNNING,
@@ -163,7 +172,6 @@ def restart(turn: Turn, event: RestartRequested) -> None:
         error="",
         result="",
     )
-    advance(turn, job.id)
 
 
 def start_subjob(turn: Turn, task_id: str) -> None:

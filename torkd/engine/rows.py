@@ -80,6 +80,18 @@ class JobRow(msgspec.Struct, frozen=True, kw_only=True):
     """The events that its webhooks ask for, by name; empty: nothing of it is announced."""
 
 
+class Redo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which children of a composite are to be run again: some, and of all those as they were at a time the ones not dealt with yet."""
+
+    task_ids: tuple[str, ...] = ()
+    first: int = 0
+    """The first place that was not dealt with yet."""
+    until: int = 0
+    """The version of the job then: what ended later is not meant. 0: only `task_ids` are."""
+    with_failed: bool = False
+    """Whether those that failed are meant too, or only those that were cancelled."""
+
+
 class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """A task between two events."""
 
@@ -121,6 +133,14 @@ class TaskRow(msgspec.Struct, frozen=True, kw_only=True):
     """Whether its other children go on when one has failed."""
     failures: int = 0
     """Of one that goes on: children that have failed for good."""
+    redo_left: int = 0
+    """Children that are to be run again when there is room. They count as released."""
+    redo: Redo | None = None
+    """Which ones these are."""
+    reason: str | None = None
+    """Why a person skipped it; of a child that is held back: why it will be skipped."""
+    is_raw: bool = False
+    """Whether its spec is the definition, because that could not be evaluated. Then the scope is kept too."""
     subjob_id: str | None = None
     scope: dict[str, Any] | None = None
     spec: TaskDefinition | None = None

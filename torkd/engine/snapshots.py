@@ -46,4 +46,5 @@ def task_as_of(known: TaskSummary, row: TaskRow) -> TaskSummary:
         var=row.var,
         node_id=row.node_id or "",
         attempts=row.attempts,
+        reason=known.reason if row.reason is None else row.reason,
     )

@@ -16,6 +16,9 @@ from torkd.engine.instance import evaluate_task, with_defaults
 from torkd.engine.rows import JobRow, TaskKind, TaskRow, goes_on, kind_of
 from torkd.engine.turn import Follow, Turn
 
+_STOPPED = frozenset({TaskState.CANCELLED, TaskState.SKIPPED})
+"""How a task may have ended before its run."""
+
 MAX_REDELIVERIES = 5
 """How often a task is handed out again after its worker died."""
 
@@ -60,8 +63,9 @@ def create(
         retry=spec.retry,
         goes_on=goes_on(spec),
         created_at=turn.now,
-        scope=scope if kind.has_children else None,
+        scope=scope if kind.has_children or error is not None else None,
         spec=spec,
+        is_raw=error is not None,
     )
     row = turn.create_task(row)
     if error is not None:
@@ -76,14 +80,21 @@ def start(turn: Turn, task: TaskRow) -> None:
     assert spec is not None
     if task.state is TaskState.CREATED:
         task = turn.set_task(task, TaskState.PENDING)
-    if spec.if_.strip() == "false":
-        turn.set_task(task, TaskState.SKIPPED, scheduled_at=turn.now, started_at=turn.now, completed_at=turn.now)
-        turn.later(Follow.TASK_SETTLED, task.id)
+    if spec.if_.strip() == "false" or task.reason is not None:
+        skip(turn, task)
     elif task.kind is TaskKind.REGULAR:
         schedule(turn, task)
     else:
         task = turn.set_task(task, TaskState.RUNNING, scheduled_at=turn.now, started_at=turn.now)
         turn.later(Follow.START_SUBJOB if task.kind is TaskKind.SUBJOB else Follow.UNFOLD_TASK, task.id)
+
+
+def skip(turn: Turn, task: TaskRow, **fields: Any) -> None:
+    """The job goes on without the task."""
+    if task.state is TaskState.PENDING:
+        fields |= {"scheduled_at": turn.now, "started_at": turn.now}
+    turn.set_task(task, TaskState.SKIPPED, completed_at=turn.now, due_at=None, **fields)
+    turn.later(Follow.TASK_SETTLED, task.id)
 
 
 def schedule(turn: Turn, task: TaskRow) -> None:
@@ -107,7 +118,7 @@ def claimed(turn: Turn, event: RunClaimed) -> None:
     job = turn.job(event.job_id)
     if task is None or job is None or not _is_current(task, event):
         refusal = OrderKind.REFUSE if event.redelivered else OrderKind.STOP
-        if task is None or task.run_id != event.run_id or task.state is TaskState.CANCELLED:
+        if task is None or task.run_id != event.run_id or task.state in _STOPPED:
             turn.tell(refusal, event.node_id, event.run_id)
         return
     if task.state is TaskState.SCHEDULED:
@@ -181,7 +192,14 @@ def fail_or_retry(turn: Turn, job: JobRow, task: TaskRow, error: str) -> None:
         return
     turn.set_task(task, TaskState.FAILED, failed_at=turn.now, error=error)
     delay = retry_delay(policy, task.attempts + 1)
-    copy = TaskRow(
+    again = copy(turn, task, attempts=task.attempts + 1, due_at=turn.now + delay)
+    if not delay:
+        schedule(turn, again)
+
+
+def copy(turn: Turn, task: TaskRow, **fields: Any) -> TaskRow:
+    """Make the same task once more, as it was evaluated then."""
+    row = TaskRow(
         id=turn.new_id(),
         job_id=task.job_id,
         root_id=task.root_id,
@@ -194,16 +212,15 @@ def fail_or_retry(turn: Turn, job: JobRow, task: TaskRow, error: str) -> None:
         queue=task.queue,
         priority=task.priority,
         var=task.var,
-        retry=policy,
-        attempts=task.attempts + 1,
+        retry=task.retry,
+        goes_on=task.goes_on,
         created_at=turn.now,
-        due_at=turn.now + delay,
+        scope=task.scope,
         spec=task.spec,
         copy_of=task.id,
+        **fields,
     )
-    copy = turn.create_task(copy)
-    if not delay:
-        schedule(turn, copy)
+    return turn.create_task(row)
 
 
 def fail(turn: Turn, task: TaskRow, error: str) -> None:

@@ -14,22 +14,27 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.CANCELLED: frozenset({JobState.RUNNING}),
     JobState.COMPLETED: frozenset(),
 }
-"""From a job's state to those that may follow. FAILED and CANCELLED lead on by a restart only."""
+"""From a job's state to those that may follow. FAILED and CANCELLED lead on by a restart, a retry or a skip only."""
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     TaskState.CREATED: frozenset({TaskState.PENDING, TaskState.CANCELLED, TaskState.FAILED}),
     TaskState.PENDING: frozenset(
         {TaskState.SCHEDULED, TaskState.RUNNING, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.FAILED}
     ),
-    TaskState.SCHEDULED: frozenset({TaskState.RUNNING, TaskState.COMPLETED, TaskState.CANCELLED, TaskState.FAILED}),
-    TaskState.RUNNING: frozenset({TaskState.SCHEDULED, TaskState.COMPLETED, TaskState.CANCELLED, TaskState.FAILED}),
+    TaskState.SCHEDULED: frozenset(
+        {TaskState.RUNNING, TaskState.COMPLETED, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.FAILED}
+    ),
+    TaskState.RUNNING: frozenset(
+        {TaskState.SCHEDULED, TaskState.COMPLETED, TaskState.SKIPPED, TaskState.CANCELLED, TaskState.FAILED}
+    ),
     TaskState.COMPLETED: frozenset(),
-    TaskState.FAILED: frozenset(),
-    TaskState.CANCELLED: frozenset(),
+    TaskState.FAILED: frozenset({TaskState.RUNNING}),
+    TaskState.CANCELLED: frozenset({TaskState.RUNNING}),
     TaskState.SKIPPED: frozenset(),
     TaskState.STOPPED: frozenset(),
 }
-"""From a task's state to those that may follow. RUNNING goes back to SCHEDULED when its run is lost or handed back."""
+"""From a task's state to those that may follow. RUNNING goes back to SCHEDULED when its run is lost or handed back. FAILED and
+CANCELLED lead on only for a task made of others, by a retry or a skip of something below it."""
 
 
 def check_job(job_id: str, before: JobState, after: JobState) -> None:

@@ -65,10 +65,12 @@ class Turn:
         self._todo: deque[tuple[Follow, str]] = deque()
         self.unfolding: dict[str, deque[Any]] = {}
         """Parent to the elements whose children are being made."""
+        self.not_stored: set[str] = set()
+        """Parents whose elements are nowhere else."""
         self._jobs: dict[str, JobRow] = {}
         self._tasks: dict[str, TaskRow] = {}
         self._held_back: dict[tuple[str, int], str] = {}
-        self._tasks_made = 0
+        self._new_tasks: set[str] = set()
         self._definitions: dict[str, JobDefinition] = {}
         self._results: dict[str, dict[str, str]] = {}
 
@@ -87,7 +89,7 @@ class Turn:
     @property
     def tasks_made(self) -> int:
         """The tasks that this batch has made so far."""
-        return len(self.view.new_tasks) + self._tasks_made
+        return len(self.view.new_tasks) + len(self._new_tasks)
 
     def job(self, job_id: str) -> JobRow | None:
         """The job as it is now; None when there is none (it was deleted)."""
@@ -127,7 +129,7 @@ class Turn:
     def create_task(self, row: TaskRow) -> TaskRow:
         """A new task."""
         self._tasks[row.id] = row
-        self._tasks_made += 1
+        self._new_tasks.add(row.id)
         self._held_back.update(dict.fromkeys(row.held_back_at, row.id))
         self.changes.append(CreateTask(row))
         return row
@@ -185,9 +187,16 @@ class Turn:
             if task.state.is_active:
                 self._tasks[task.id] = replace(task, state=TaskState.CANCELLED, failed_at=self.now, due_at=None)
 
+    def last_run(self, job_id: str) -> TaskRow | None:
+        """The latest task at the position of a job that has ended; None when there is none. Raises `NotLoadedError`."""
+        if job_id not in self.view.last_runs:
+            raise NotLoadedError(job_id, last_run=True)
+        return self.task(self.view.last_runs[job_id] or "")
+
     def failures_of(self, parent: TaskRow) -> list[Failure]:
         """Children that have failed for good, in their order: the first ones, if there are many. Raises `NotLoadedError`."""
-        if parent.id not in self.view.failures and parent.id not in self.view.new_tasks:
+        is_stored = parent.id not in self._new_tasks and parent.id not in self.view.new_tasks
+        if is_stored and parent.id not in self.view.failures:
             raise NotLoadedError(parent.job_id, failures_of=parent.id)
         here = [task for task in self._known_tasks() if task.parent_id == parent.id and self._is_news(task)]
         places = {task.item_index for task in here}

@@ -51,13 +51,24 @@ class NotLoadedError(TorkError):
     """A decision needs more than was loaded. The shell loads it and asks again; nothing was decided."""
 
     def __init__(
-        self, job_id: str, *, position: int | None = None, reads: Reads | None = None, failures_of: str | None = None
+        self,
+        job_id: str,
+        *,
+        position: int | None = None,
+        reads: Reads | None = None,
+        failures_of: str | None = None,
+        last_run: bool = False,
     ) -> None:
-        super().__init__(f"job {job_id}: step {position}, {reads} or the failures of {failures_of} are not loaded")
+        missing = [f"step {position}"] if position is not None else []
+        missing += [str(reads)] if reads is not None else []
+        missing += [f"the failures of {failures_of}"] if failures_of is not None else []
+        missing += ["the last run at its position"] if last_run else []
+        super().__init__(f"job {job_id}: {' and '.join(missing)} not loaded")
         self.job_id = job_id
         self.position = position
         self.reads = reads
         self.failures_of = failures_of
+        self.last_run = last_run
 
 
 def attached_jobs(jobs: Iterable[JobRow], job_id: str) -> set[str]:
@@ -103,6 +114,14 @@ class View:
     """(parent, item index) to the id of a child that may be released."""
     failures: dict[str, list[Failure]] = field(default_factory=dict)
     """Task id to the first of its children that have failed, as they are stored."""
+    redo: dict[str, list[str]] = field(default_factory=dict)
+    """Task id to the children that are to be run again, in their order: the first of them. They come with their specs."""
+    last_runs: dict[str, str | None] = field(default_factory=dict)
+    """Job id to the id of the latest task at its position, where somebody asked for it."""
+    superseded: set[str] = field(default_factory=set)
+    """Of the tasks that a person named, and those above: what was run again, or skipped, since."""
+    failing: dict[str, list[str]] = field(default_factory=dict)
+    """Job id to the tasks in it and in its sub-jobs that go on although children have failed, where somebody asked for them."""
     skipped_roots: set[str] = field(default_factory=set)
 
     definitions: dict[str, JobDefinition] = field(default_factory=dict)

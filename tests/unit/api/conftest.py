@@ -48,8 +48,8 @@ class Api:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.client.simulate_post("/jobs", body=body, content_type=content_type, headers=sent)
 
-    def put(self, path: str) -> falcon.testing.Result:
-        return self.client.simulate_put(path)
+    def put(self, path: str, body: str | None = None) -> falcon.testing.Result:
+        return self.client.simulate_put(path, body=body)
 
 
 @pytest.fixture

@@ -208,6 +208,45 @@ def test_the_execution_can_be_left_out_or_paged(api: Api, query: str, page: Exec
     assert api.get("/jobs/j1?execution=some").status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "asked"),
+    [
+        ("/jobs/j1/retry", '{"failed": true}', ("retry", "j1", "")),
+        ("/jobs/j1/retry", '{"task": "t1"}', ("retry", "j1", "t1")),
+        ("/tasks/t1/skip", '{"reason": " the mirror is\\u0000 gone "}', ("skip", "t1", "the mirror is gone")),
+    ],
+)
+def test_surgery_is_passed_on(api: Api, path: str, body: str, asked: tuple[str, str, str]) -> None:
+    answer = api.put(path, body=body)
+    assert (answer.status_code, answer.json, api.commands.surgery) == (200, {"status": "OK"}, [asked])
+    api.commands.failure = StateConflict("job is COMPLETED and can not be retried")
+    assert (api.put(path, body=body).status_code, api.put(path, body=body).json) == (
+        400,
+        {"message": "job is COMPLETED and can not be retried"},
+    )
+    api.commands.failure = NotFound("task not found")
+    assert api.put(path, body=body).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("/jobs/j1/retry", "{}", 'say what is to be run again (right would be {"failed": true} or {"task": "ID"})'),
+        ("/jobs/j1/retry", '{"failed": true, "task": "t1"}', "say what is to be run again"),
+        ("/jobs/j1/retry", "", "the body can't be read"),
+        ("/jobs/j1/retry", '{"failed": 1}', "the body is wrong: Expected `bool`, got `int` - at `$.failed`"),
+        ("/tasks/t1/skip", "{}", "a reason is missing"),
+        ("/tasks/t1/skip", '{"reason": " \\n"}', "a reason is missing"),
+        ("/tasks/t1/skip", '{"reason": "' + "x" * 1001 + '"}', "the body is wrong: Expected `str` of length <= 1000"),
+    ],
+)
+def test_surgery_that_says_too_little_is_refused(api: Api, path: str, body: str, message: str) -> None:
+    answer = api.put(path, body=body)
+    assert answer.status_code == 400
+    assert answer.json["message"].startswith(message)
+    assert not api.commands.surgery
+
+
 @pytest.mark.parametrize("verb", ["cancel", "restart"])
 def test_commands_are_passed_on(api: Api, verb: str) -> None:
     answer = api.put(f"/jobs/j1/{verb}")

@@ -123,6 +123,17 @@ def test_a_template_that_can_not_be_evaluated_fails_that_child_only() -> None:
     assert len(play.sent()) == 2
 
 
+@pytest.mark.parametrize("concurrency", [0, 1])
+def test_a_list_of_which_none_can_be_evaluated_is_told_of_at_once(concurrency: int) -> None:
+    play = Play(
+        a_job(
+            an_each("{{ [1, 2] }}", a_task("t", cmd=["{{ int('x') }}"]), concurrency=concurrency, on_failure="continue")
+        )
+    )
+    assert play.job.error is not None
+    assert play.job.error.startswith("2 of 2 have failed:\nitem 0 (t): ")
+
+
 def test_an_inner_parallel_that_stops_fails_as_one_and_the_outer_goes_on() -> None:
     inner = a_parallel(a_task("a{{ item.index }}"), a_task("b{{ item.index }}"), name="inner{{ item.index }}")
     play = Play(a_job(an_each("{{ [0, 1] }}", inner, on_failure="continue")))

@@ -9,9 +9,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each
 from tests.support.engine_world import World
 from tork.job import JobDefinition, JobState
-from tork.task import Retry, TaskDefinition
+from tork.task import Retry, TaskDefinition, TaskState
 from torkd.broker.messages import RunOutcome
-from torkd.engine.events import CancelRequested, ChildrenDue, EventFailed, RestartRequested
+from torkd.engine.events import (
+    CancelRequested,
+    ChildrenDue,
+    EventFailed,
+    RestartRequested,
+    RetryRequested,
+    SkipRequested,
+)
 
 NODES = ("n1", "n2", "n3")
 CONDITIONS = st.sampled_from(["", "", "", "true", "false", "{{ tasks.x == '' }}"])
@@ -30,7 +37,7 @@ def leaves(conditions: st.SearchStrategy[str]) -> st.SearchStrategy[TaskDefiniti
         var=st.sampled_from(["", "x", "y"]),
         if_=conditions,
         retry=RETRIES,
-        cmd=st.sampled_from([[], ["{{ tasks.x }}"]]),
+        cmd=st.sampled_from([[], [], ["{{ tasks.x }}"], ["{{ tasks.x }}"], ["{{ int(tasks.x + 'no number') }}"]]),
     )
 
 
@@ -167,6 +174,28 @@ class Installation(RuleBasedStateMachine):
         job = jobs[number % len(jobs)]
         self.world.handle([RestartRequested(job_id=job.id, root_id=job.root_id)])
 
+    @rule(number=NUMBERS, one=st.booleans())
+    def somebody_wants_what_failed_to_be_run_again(self, number: int, one: bool) -> None:
+        model = self.world.model
+        ended = [task for task in model.tasks.values() if not task.state.is_active or task.failures]
+        jobs = list(model.jobs.values())
+        job = jobs[number % len(jobs)]
+        task_id = ""
+        if one and ended:
+            task = ended[-1 - number % len(ended)]
+            job, task_id = model.jobs[task.job_id], task.id
+        self.world.handle([RetryRequested(job_id=job.id, root_id=job.root_id, task_id=task_id)])
+
+    @rule(number=NUMBERS, now=SELDOM)
+    def somebody_skips_a_task(self, number: int, now: bool) -> None:
+        tasks = list(self.world.model.tasks.values())
+        failed = [task for task in tasks if not task.state.is_active and task.state is not TaskState.COMPLETED]
+        tasks = failed if failed and not now else tasks
+        task = tasks[-1 - number % len(tasks)]
+        if now or failed:
+            skip = SkipRequested(task_id=task.id, job_id=task.job_id, root_id=task.root_id, reason="by hand")
+            self.world.handle([skip])
+
     @rule(number=NUMBERS, now=SELDOM, really=SELDOM)
     def an_event_can_not_be_handled(self, number: int, now: bool, really: bool) -> None:
         tasks = list(self.world.model.tasks.values())
@@ -212,4 +241,5 @@ def test_children_come_although_coming_back_for_them_is_forgotten(job: JobDefini
             world.model.unfolding.remove(due[0])
             world.handle(due)
     world.run_to_the_end()
-    assert world.model.jobs["job"].state is JobState.COMPLETED
+    has_failed = any(task.state is TaskState.FAILED for task in world.model.tasks.values())
+    assert world.model.jobs["job"].state is (JobState.FAILED if has_failed else JobState.COMPLETED)

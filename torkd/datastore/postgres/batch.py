@@ -46,6 +46,10 @@ class PostgresBatch(ScheduleBatch):
         """Add the first children of a task that have failed."""
         batch_loading.load_failures(self._connection, view, parent_id, self._columns)
 
+    def load_last_runs(self, view: View, job_id: str) -> None:
+        """Add the latest task at the position of a job that has ended."""
+        batch_loading.load_last_runs(self._connection, view, job_id, self._columns)
+
     def accept(self, key: IdempotencyKey, job_id: str) -> Accepted:
         """Take the key for this job, or say which job has it."""
         row = self._connection.execute(SQL.digest_key).fetchone()

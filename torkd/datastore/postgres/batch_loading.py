@@ -10,12 +10,19 @@ from typing import Any, TypeGuard
 import msgspec
 from msgspec.structs import replace
 
-from tork.task import TaskDefinition, TaskState
-from tork.wire import StoredDecoder
+from tork.task import TaskState
 from torkd.broker.messages import RunEnded, RunOutcome
+from torkd.datastore.postgres import surgery_loading
 from torkd.datastore.postgres.pool import Connection
-from torkd.datastore.postgres.sealed_columns import MARK, SealedColumns
+from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.postgres.task_decoding import (
+    decode_any,
+    decode_definition,
+    decode_job,
+    decode_task,
+    with_definition,
+)
 from torkd.engine.changes import UnfoldSoon
 from torkd.engine.events import (
     CancelRequested,
@@ -25,10 +32,11 @@ from torkd.engine.events import (
     JobStalled,
     JobSubmitted,
     RestartRequested,
+    RetryRequested,
 )
 from torkd.engine.fanout import FAILURES_NAMED
 from torkd.engine.reads import Reads
-from torkd.engine.rows import JobRow, TaskRow
+from torkd.engine.rows import TaskRow
 from torkd.engine.view import Failure, Step, View
 
 SQL = load_statements("batch.sql")
@@ -44,9 +52,6 @@ CHILDREN_AT_ONCE = 500
 
 STEPS_AT_ONCE = 50
 """How many steps are read when a decision asks for more: jobs that skip many tasks go through them fast."""
-
-_decode_task = StoredDecoder(TaskDefinition).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 class _StepRow(msgspec.Struct, frozen=True):
@@ -64,8 +69,6 @@ class _ContextRow(msgspec.Struct, frozen=True):
     value: str
 
 
-_decode_task_row = StoredDecoder(TaskRow).decode
-_decode_job_row = StoredDecoder(JobRow).decode
 _decode_step_row = msgspec.json.Decoder(_StepRow).decode
 _decode_context_row = msgspec.json.Decoder(_ContextRow).decode
 
@@ -114,6 +117,7 @@ def load(connection: Connection, events: Sequence[EngineEvent], columns: SealedC
     _note_ends(view, [task.job_id for event in stored if (task := _ended_at_the_top(view, event))])
     second = _what_else(view, stored)
     _load_second(connection, view, second, columns)
+    surgery_loading.load_places(connection, view, stored, columns)
     _note_ends(view, second.steps)
     return view
 
@@ -144,7 +148,7 @@ def _note_ends(view: View, job_ids: Iterable[str]) -> None:
 
 def _is_about_job(event: EngineEvent) -> bool:
     """Whether the event may end the job itself: the tasks that wait for it are above it."""
-    return isinstance(event, CancelRequested | RestartRequested | EventFailed | JobStalled)
+    return isinstance(event, CancelRequested | RestartRequested | RetryRequested | EventFailed | JobStalled)
 
 
 def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str], columns: SealedColumns) -> None:
@@ -153,9 +157,9 @@ def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str], colum
     for kind, document in rows:
         match kind:
             case "task":
-                task = _decode_task_row(document)
+                task = decode_task(document, columns)
                 if task.root_id in locked:
-                    view.tasks[task.id] = _with_name(task, columns)
+                    view.tasks[task.id] = task
             case "job":
                 job = decode_job(document, columns)
                 if job.root_id in locked:
@@ -165,16 +169,6 @@ def _add_rows(view: View, rows: Iterable[Sequence[Any]], locked: set[str], colum
             case "context":
                 context.append(_decode_context_row(document))
     _add_steps(view, steps, context, columns)
-
-
-def decode_job(document: str, columns: SealedColumns) -> JobRow:
-    """The row of a job, which comes as JSON."""
-    job = _decode_job_row(document)
-    return replace(job, name=columns.open(job.id, job.name)) if job.name.startswith(MARK) else job
-
-
-def _with_name(task: TaskRow, columns: SealedColumns) -> TaskRow:
-    return replace(task, name=columns.open(task.job_id, task.name)) if task.name.startswith(MARK) else task
 
 
 def _what_else(view: View, events: Sequence[EngineEvent]) -> _Second:
@@ -258,11 +252,12 @@ def _load_second(connection: Connection, view: View, second: _Second, columns: S
         first = list(second.steps.values())
         _load_steps(connection, view, list(second.steps), first, first, columns)
     if waiting is not None:
-        for document, spec, scope in waiting.fetchall():
-            child = _with_name(_decode_task_row(document), columns)
-            _add_waiting(view, _with_definition(child, spec, scope, columns))
+        for document, spec, scope, reason in waiting.fetchall():
+            child = with_definition(decode_task(document, columns), spec, scope, columns)
+            _add_waiting(view, replace(child, reason=columns.open(child.job_id, reason) if reason else None))
     if specs is not None and items is not None:
         _add_unfolding(view, specs.fetchall(), items.fetchall(), columns)
+    surgery_loading.load_redo(connection, view, second.unfolding.values(), columns)
 
 
 def _ask_waiting(connection: Connection, second: _Second) -> Any:
@@ -283,23 +278,15 @@ def _add_waiting(view: View, child: TaskRow) -> None:
     view.waiting[child.parent_id, child.item_index] = child.id
 
 
-def _with_definition(task: TaskRow, spec: str, scope: str | None, columns: SealedColumns) -> TaskRow:
-    return replace(
-        task,
-        spec=_decode_task(columns.open(task.job_id, spec)),
-        scope=_decode_any(columns.open(task.job_id, scope)) if scope else None,
-    )
-
-
 def _add_unfolding(
     view: View, specs: Iterable[Sequence[Any]], blocks: Iterable[Sequence[Any]], columns: SealedColumns
 ) -> None:
     for task_id, spec, scope in specs:
-        view.tasks[task_id] = _with_definition(view.tasks[task_id], spec, scope, columns)
+        view.tasks[task_id] = with_definition(view.tasks[task_id], spec, scope, columns)
     for task_id, block, items in blocks:
         first, known = view.items.setdefault(task_id, (block * ITEM_BLOCK, []))
         if first + len(known) == block * ITEM_BLOCK:
-            known.extend(_decode_any(columns.open(view.tasks[task_id].job_id, items)))
+            known.extend(decode_any(columns.open(view.tasks[task_id].job_id, items)))
 
 
 def _add_steps(view: View, steps: Iterable[_StepRow], context: Iterable[_ContextRow], columns: SealedColumns) -> None:
@@ -311,7 +298,7 @@ def _add_steps(view: View, steps: Iterable[_StepRow], context: Iterable[_Context
         if step.position > job.task_count:
             view.steps[job.id, step.position] = Step(output=spec)
         else:
-            view.steps[job.id, step.position] = Step(definition=_decode_task(spec))
+            view.steps[job.id, step.position] = Step(definition=decode_definition(spec))
         _note_reads(view, job.id, Reads(frozenset(step.reads), frozenset(step.reads_all)))
     _add_context(view, context, columns)
 
@@ -358,6 +345,13 @@ def load_failures(connection: Connection, view: View, parent_id: str, columns: S
         Failure(index, columns.open(job_id, name), columns.open(job_id, error or ""))
         for job_id, index, name, error in rows
     ]
+
+
+def load_last_runs(connection: Connection, view: View, job_id: str, columns: SealedColumns) -> None:
+    """The latest task at the position of a job that has ended, and what is needed to make another; the same of sub-jobs in hand."""
+    loaded = surgery_loading.load_last_runs(connection, view, job_id, columns)
+    positions = [max(view.jobs[loaded_id].position, 1) for loaded_id in loaded]
+    _load_steps(connection, view, loaded, positions, positions, columns)
 
 
 def load_context(connection: Connection, view: View, job_id: str, reads: Reads, columns: SealedColumns) -> None:

@@ -11,10 +11,11 @@ from tork import wire
 from tork.job import JobDefinition
 from tork.task import TaskDefinition
 from torkd.datastore.postgres import webhook_writing
-from torkd.datastore.postgres.batch_loading import ITEM_BLOCK, decode_job
+from torkd.datastore.postgres.batch_loading import ITEM_BLOCK
 from torkd.datastore.postgres.pool import Connection
 from torkd.datastore.postgres.sealed_columns import SealedColumns
 from torkd.datastore.postgres.statements import load_statements
+from torkd.datastore.postgres.task_decoding import decode_job
 from torkd.datastore.postgres.webhook_writing import stored_webhooks
 from torkd.datastore.protocol import Dispatch
 from torkd.engine.changes import Announce, OrderKind, TellNode

@@ -24,7 +24,20 @@ CLEAR = f"{MARK}clear:"
 _SUSPICIOUS = f'"{MARK}'
 """In JSON, where such a value begins."""
 
-COLUMNS = ("name", "error", "result", "description", "output", "webhooks", "spec", "scope", "value", "items", "request")
+COLUMNS = (
+    "name",
+    "error",
+    "result",
+    "description",
+    "output",
+    "webhooks",
+    "spec",
+    "scope",
+    "value",
+    "items",
+    "request",
+    "reason",
+)
 """Of jobs, job_details, job_steps, job_context, tasks, task_items, schedules, webhook_lanes and webhook_deliveries. A log is masked
 before it comes here, and searched."""
 

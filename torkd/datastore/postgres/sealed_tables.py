@@ -27,7 +27,7 @@ SEALED_TABLES = (
     SealedTable("job_details", "job_id", (("job_id", "text"),), ("description", "output", "webhooks")),
     SealedTable("job_steps", "job_id", (("job_id", "text"), ("position", "int")), ("spec",)),
     SealedTable("job_context", "job_id", (("job_id", "text"), ("key", "text")), ("value",)),
-    SealedTable("tasks", "job_id", _ID, ("name", "error", "result", "scope", "spec")),
+    SealedTable("tasks", "job_id", _ID, ("name", "error", "result", "scope", "spec", "reason")),
     SealedTable("schedules", "id", _ID, ("spec", "error"), of_jobs=False),
     SealedTable("task_items", "job_id", (("task_id", "text"), ("block", "int")), ("items",)),
     # Not under the lock of a job: it may be gone by then, and the rows are locked by themselves.

@@ -33,6 +33,7 @@ def read_task(row: Row) -> Task:
         queue=row["queue"] or task.queue,
         priority=row["priority"] or task.priority,
         redelivered=row["redelivered"],
+        item_index=row["item_index"] or 0,
         retry=replace(task.retry, attempts=row["attempts"]) if task.retry else None,
         parallel=replace(task.parallel, completions=row["completions"], failures=row["failures"])
         if task.parallel
@@ -71,4 +72,5 @@ def _of_both(row: Row) -> dict[str, Any]:
         "result": row["result"] or "",
         "var": row["var"],
         "node_id": row["node_id"] or "",
+        "reason": row["reason"] or "",
     }

@@ -49,7 +49,7 @@ FIRST = {
     "result": "done it",
 }
 _LEFT = {**_RAN, "name": "left", "position": 2, "parentId": ID, "run": "echo beta"}
-_RIGHT = {**_RAN, "name": "right", "position": 2, "parentId": ID, "run": "true"}
+_RIGHT = {**_RAN, "name": "right", "itemIndex": 1, "position": 2, "parentId": ID, "run": "true"}
 _PARALLEL = {
     "id": ID,
     "jobId": ID,
@@ -271,6 +271,38 @@ REFUSED = [
     Case("cancel-failed", "PUT", "/jobs/{failed}/cancel", 400, message("job is not running")),
     Case("cancel-cancelled", "PUT", "/jobs/{cancelled}/cancel", 400, message("job is not running")),
     Case("restart-done", "PUT", "/jobs/{done}/restart", 400, message("job is COMPLETED and can not be restarted")),
+    Case(
+        "retry-done",
+        "PUT",
+        "/jobs/{done}/retry",
+        400,
+        message("job is COMPLETED and can not be retried"),
+        body=b'{"failed": true}',
+    ),
+    Case(
+        "retry-running",
+        "PUT",
+        "/jobs/{running}/retry",
+        400,
+        message("job is RUNNING and nothing in it has failed"),
+        body=b'{"failed": true}',
+    ),
+    Case(
+        "retry-a-task-of-another-job",
+        "PUT",
+        "/jobs/{failed}/retry",
+        404,
+        message("task not found"),
+        body=b'{"task": "00000000000000000000000000000000"}',
+    ),
+    Case(
+        "skip-done",
+        "PUT",
+        "/tasks/{right}/skip",
+        400,
+        message("task is COMPLETED and can not be skipped"),
+        body=b'{"reason": "by hand"}',
+    ),
     Case("restart-running", "PUT", "/jobs/{running}/restart", 400, message("job is RUNNING and can not be restarted")),
 ]
 

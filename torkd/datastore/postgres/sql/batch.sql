@@ -50,7 +50,7 @@ SELECT 'task', to_json(r)::text FROM (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.goes_on, t.failures, t.subjob_id, t.version, CASE WHEN t.state = 'SCHEDULED' THEN t.scheduled_at END AS scheduled_at
+           t.goes_on, t.failures, t.redo_left, t.redo::json AS redo, t.subjob_id, t.version, CASE WHEN t.state = 'SCHEDULED' THEN t.scheduled_at END AS scheduled_at
     FROM chain c CROSS JOIN LATERAL (SELECT * FROM tasks WHERE id = c.id OFFSET 0) t) r
 UNION ALL
 SELECT 'job', to_json(r)::text FROM (
@@ -100,14 +100,14 @@ WHERE job_id = %(job)s AND (key = ANY(%(keys)s) OR namespace = ANY(%(namespaces)
 
 -- name: load_waiting
 -- Children that may be released, as JSON, with what they are.
-SELECT to_json(r)::text, t.spec, t.scope
+SELECT to_json(r)::text, t.spec, t.scope, t.reason
 FROM unnest(%(parents)s::text[], %(first)s::int[], %(end)s::int[]) AS w (parent_id, first, "end")
 JOIN tasks t ON t.parent_id = w.parent_id AND t.item_index >= w.first AND t.item_index < w."end" AND t.state = 'CREATED'
 CROSS JOIN LATERAL (
     SELECT t.id, t.job_id, t.root_id, t.parent_id, t.position, t.item_index, t.kind, t.state, t.name, t.queue,
            t.priority, t.var, t.retry::json AS retry, t.attempts, t.dispatch, t.redelivered, t.run_id, t.node_id,
            t.lease_id, t.due_at, t.progress, t.log_parts, t.size, t.created, t.released, t.completions, t.concurrency,
-           t.goes_on, t.failures, t.subjob_id, t.version) r;
+           t.goes_on, t.failures, t.redo_left, t.redo::json AS redo, t.subjob_id, t.version) r;
 
 -- name: load_specs
 SELECT id, spec, scope FROM tasks WHERE id = ANY(%(tasks)s);
@@ -211,8 +211,8 @@ SELECT job_id, position, spec, reads, reads_all
 FROM json_to_recordset(%(rows)s::json) AS r (job_id text, position int, spec text, reads text[], reads_all text[]);
 
 -- name: write
--- The common part of every batch. A null time, error or result in an update leaves what is stored; all else is as the row
--- says. A retry has no definition of its own in hand: it is copied from the task it repeats.
+-- The common part of every batch. A null time, error, result or reason in an update leaves what is stored, but for the end of what
+-- runs again; all else is as the row says. A retry has no definition of its own in hand: it is copied from the task it repeats.
 WITH changed_jobs AS (
     UPDATE jobs j SET state = r.state, position = r.position, progress = r.progress, version = r.version,
         started_at = r.started_at, completed_at = r.completed_at, failed_at = r.failed_at, delete_at = r.delete_at,
@@ -226,11 +226,13 @@ new_tasks AS (
     INSERT INTO tasks (id, job_id, root_id, parent_id, position, item_index, kind, state, name, queue, priority, var, retry,
                        attempts, dispatch, redelivered, run_id, node_id, lease_id, created_at, scheduled_at, started_at,
                        completed_at, failed_at, due_at, progress, error, result, log_parts, size, created, released,
-                       completions, concurrency, goes_on, failures, subjob_id, scope, spec, version)
+                       completions, concurrency, goes_on, failures, redo_left, redo, reason, is_raw, subjob_id, scope, spec,
+                       version)
     SELECT r.id, r.job_id, r.root_id, r.parent_id, r.position, r.item_index, r.kind, r.state, r.name, r.queue, r.priority,
            r.var, r.retry, r.attempts, r.dispatch, r.redelivered, r.run_id, r.node_id, r.lease_id, r.created_at,
            r.scheduled_at, r.started_at, r.completed_at, r.failed_at, r.due_at, r.progress, r.error, r.result, r.log_parts,
-           r.size, r.created, r.released, r.completions, r.concurrency, r.goes_on, r.failures, r.subjob_id, r.scope,
+           r.size, r.created, r.released, r.completions, r.concurrency, r.goes_on, r.failures,
+           r.redo_left, r.redo, r.reason, r.is_raw, r.subjob_id, r.scope,
            coalesce(r.spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), r.version
     FROM json_to_recordset(%(new_tasks)s::json) AS r (
         id text, job_id text, root_id text, parent_id text, position int, item_index int, kind text, state text, name text,
@@ -238,21 +240,23 @@ new_tasks AS (
         node_id text, lease_id text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,
         completed_at timestamptz, failed_at timestamptz, due_at timestamptz, progress float8, error text, result text,
         log_parts int, size int, created int, released int, completions int, concurrency int, goes_on boolean,
-        failures int, subjob_id text, scope text, spec text, version bigint, copy_of text)
+        failures int, redo_left int, redo text, reason text, is_raw boolean, subjob_id text, scope text, spec text,
+        version bigint, copy_of text)
 ),
 changed_tasks AS (
     UPDATE tasks t SET state = r.state, queue = r.queue, dispatch = r.dispatch, redelivered = r.redelivered,
         run_id = r.run_id, node_id = r.node_id, lease_id = r.lease_id, scheduled_at = coalesce(r.scheduled_at, t.scheduled_at),
         started_at = coalesce(r.started_at, t.started_at), completed_at = coalesce(r.completed_at, t.completed_at),
-        failed_at = coalesce(r.failed_at, t.failed_at), due_at = r.due_at, progress = r.progress,
+        failed_at = CASE WHEN r.state IN ('FAILED', 'CANCELLED') THEN coalesce(r.failed_at, t.failed_at) END, due_at = r.due_at, progress = r.progress,
         error = coalesce(r.error, t.error), result = coalesce(r.result, t.result), log_parts = r.log_parts, size = r.size,
         created = r.created, released = r.released, completions = r.completions, concurrency = r.concurrency,
-        failures = r.failures, subjob_id = r.subjob_id, version = r.version
+        failures = r.failures, redo_left = r.redo_left, redo = r.redo, reason = coalesce(r.reason, t.reason), subjob_id = r.subjob_id, version = r.version
     FROM json_to_recordset(%(tasks)s::json) AS r (
         id text, state text, queue text, dispatch int, redelivered int, run_id text, node_id text, lease_id text,
         scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
         due_at timestamptz, progress float8, error text, result text, log_parts int, size int, created int, released int,
-        completions int, concurrency int, failures int, subjob_id text, version bigint)
+        completions int, concurrency int, failures int, redo_left int, redo text, reason text, subjob_id text,
+        version bigint)
     WHERE t.id = r.id
 ),
 context AS (

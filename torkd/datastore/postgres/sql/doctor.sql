@@ -27,7 +27,7 @@ ORDER BY j.created_at LIMIT %(limit)s;
 -- name: stalled_parents
 -- Tasks all of whose children are handed out and none of them is left. A child that failed would have ended them.
 SELECT t.id, t.job_id, t.root_id, j.version, t.size, done.count AS done
-FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.state = 'RUNNING' AND t.kind IN ('parallel', 'each') AND t.released >= t.size
+FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.state = 'RUNNING' AND t.kind IN ('parallel', 'each') AND t.released >= t.size AND t.redo_left = 0
     CROSS JOIN LATERAL (
         SELECT count(DISTINCT item_index) FROM tasks WHERE parent_id = t.id AND state IN ('COMPLETED', 'SKIPPED')) done
 WHERE j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')

@@ -153,16 +153,21 @@ CREATE TABLE tasks (
     spec         text NOT NULL,                -- JSON of the evaluated definition
     version      bigint NOT NULL DEFAULT 1,    -- the job's version at the last change
     goes_on      boolean NOT NULL DEFAULT false, -- whether its other children go on when one has failed
-    failures     integer NOT NULL DEFAULT 0    -- of one that goes on: children that have failed for good
+    failures     integer NOT NULL DEFAULT 0,   -- of one that goes on: children that have failed for good
+    redo_left    integer NOT NULL DEFAULT 0,   -- children that are to be run again when there is room; they count as released
+    redo         text,                         -- JSON: which ones
+    reason       text,                         -- why a person skipped it, or why it will be skipped when its turn comes
+    is_raw       boolean NOT NULL DEFAULT false -- whether spec is the definition, because that could not be evaluated
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX tasks_of_job ON tasks (job_id, position, created_at);
 CREATE INDEX tasks_of_parent ON tasks (parent_id, item_index) WHERE parent_id IS NOT NULL;
 CREATE INDEX tasks_running ON tasks (lease_id) WHERE state = 'RUNNING'; -- those that others carry out have no lease
 CREATE INDEX tasks_handed_out ON tasks (scheduled_at) WHERE state = 'SCHEDULED';
 CREATE INDEX tasks_due ON tasks (due_at) WHERE state = 'PENDING' AND due_at IS NOT NULL;
-CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND released < size;
+CREATE INDEX tasks_unfolding ON tasks (id) WHERE state = 'RUNNING' AND (released < size OR redo_left > 0);
 CREATE INDEX tasks_unsuccessful ON tasks (parent_id, item_index)
     WHERE parent_id IS NOT NULL AND state IN ('FAILED', 'CANCELLED');
+CREATE INDEX tasks_failing ON tasks (job_id) WHERE failures > 0 AND state = 'RUNNING';
 
 -- The elements of a large each or parallel, in blocks.
 CREATE TABLE task_items (

@@ -60,7 +60,8 @@ WHERE state = 'PENDING' AND due_at IS NOT NULL AND due_at <= %(now)s ORDER BY du
 -- name: unfolding
 -- Composites with room for children that nobody may be releasing or making.
 SELECT id, job_id, root_id FROM tasks
-WHERE state = 'RUNNING' AND released < size AND released - completions - failures < coalesce(nullif(concurrency, 0), 1000)
+WHERE state = 'RUNNING' AND (released < size OR redo_left > 0)
+  AND released - completions - failures - redo_left < coalesce(nullif(concurrency, 0), 1000)
 LIMIT %(limit)s;
 
 -- name: root_of

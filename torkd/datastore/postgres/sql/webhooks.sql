@@ -7,7 +7,7 @@ SELECT job_id, webhooks FROM job_details WHERE job_id = ANY(%(jobs)s::text[]) AN
 -- name: hooked_tasks
 -- Tasks in few words, as they are before the batch is written.
 SELECT t.id, t.job_id, t.parent_id, t.position, t.progress, t.name, t.state, t.created_at, t.scheduled_at, t.started_at,
-       t.completed_at, t.failed_at, t.error, t.result, t.var, t.node_id, t.attempts, t.spec
+       t.completed_at, t.failed_at, t.error, t.result, t.var, t.node_id, t.attempts, t.reason, t.spec
   FROM tasks t
  WHERE t.id = ANY(%(tasks)s::text[]);
 
