@@ -3,6 +3,7 @@
     TorkError
     ├── UsageProblem       the arguments, or a file they name, can't be used
     ├── Refused            the server understood the request and will not have it
+    │   └── Removed        it was carried out once, and what came of it was removed since
     ├── Denied             not authenticated, or not permitted
     ├── Unsupported        the server does not know this part of the API
     ├── Declined           somebody was asked first, and said no
@@ -25,6 +26,10 @@ class UsageProblem(TorkError):
 
 class Refused(TorkError):
     """The server understood the request and will not have it; sending it again can't help."""
+
+
+class Removed(Refused):
+    """The idempotency key was used before, for something that was removed since."""
 
 
 class Denied(TorkError):

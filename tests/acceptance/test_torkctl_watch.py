@@ -127,7 +127,14 @@ def test_a_file_with_a_schedule_goes_to_the_scheduler_once(daemon: Daemon, inbox
     assert done.returncode == 0, done.stderr
     kinds = sorted(json.loads(line)["event"] for line in done.stdout.splitlines())
     assert kinds == ["duplicate", "scheduled"]
-    assert [item["name"] for item in daemon.call("GET", "/scheduled-jobs")["items"]] == ["yearly"]
+    [schedule] = daemon.call("GET", "/scheduled-jobs")["items"]
+    assert schedule["name"] == "yearly"
+    daemon.call("DELETE", f"/scheduled-jobs/{schedule['id']}")
+    shutil.rmtree(inbox / ".torkctl")
+    again = daemon.torkctl("watch", "--once", "--settle", "100ms", str(inbox))
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("has the content of a schedule that was removed since") == 2
+    assert daemon.call("GET", "/scheduled-jobs")["items"] == []
 
 
 def test_what_comes_while_the_server_is_away_is_submitted_when_it_is_back(daemon: Daemon, inbox: Path) -> None:

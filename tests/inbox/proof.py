@@ -54,13 +54,22 @@ class Report:
 
 
 class Watcher:
-    """One `torkctl watch`, started again whenever it was killed."""
+    """One `torkctl watch`, started again whenever it was killed.
+
+    The second of a folder knows folder and server by other names, as on another machine: what the first remembers there is
+    nothing to it.
+    """
 
     def __init__(self, folder: Path, mode: str, daemon: Daemon, number: int) -> None:
         self.log = folder.parent / f"{folder.name}-{number}.log"
+        environment = daemon.client_environment()
+        if number:
+            (folder.parent / f"{folder.name}-shared").symlink_to(folder)
+            folder = folder.parent / f"{folder.name}-shared"
+            environment["TORK_CLIENT_ENDPOINT"] = f"http://localhost:{daemon.port}"
         command = ["-m", "torkctl", "watch", "--after", mode, "--settle", SETTLE, "-o", "jsonl", str(folder)]
         self._command = [sys.executable, *command]
-        self._environment = daemon.client_environment()
+        self._environment = environment
         self.start()
 
     def start(self) -> None:

@@ -69,6 +69,7 @@ class FakeApi:
         self.generation = 0
         self._connections: set[socket.socket] = set()
         self._keys: dict[str, str] = {}
+        self._number = 0
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
         self.start()
@@ -171,11 +172,20 @@ class FakeApi:
         key = request.headers.get("idempotency-key", "")
         with self.changed:
             if key not in self._keys:
-                self._keys[key] = self.add_job(f"{len(self.jobs) + 0xAB00:032x}", state="PENDING")
+                self._keys[key] = self.add_job(
+                    f"{len(self.jobs) + 0xAB00 + 0x10000 * self._number:032x}", state="PENDING"
+                )
                 as_submitted = self.summary(self._keys[key])
                 self.on_submit(self._keys[key])
                 return as_submitted
             return {**self.summary(self._keys[key])}
+
+    def forget(self) -> None:
+        """Be a server that was set up anew."""
+        with self.changed:
+            self._keys.clear()
+            self.jobs.clear()
+            self._number += 1
 
     def take_fault(self, method: str, path: str) -> Fault | None:
         """The fault for this request, if there is one left."""

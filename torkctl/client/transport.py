@@ -17,7 +17,7 @@ import msgspec
 
 from tork.errors import IdempotencyConflict, NotFound, SettingsError, StateConflict, TorkError
 from torkctl.client.patience import Patience
-from torkctl.errors import Denied, NoAnswer, Refused, Unreached, Unsupported
+from torkctl.errors import Denied, NoAnswer, Refused, Removed, Unreached, Unsupported
 from torkctl.settings import Credentials
 
 if TYPE_CHECKING:
@@ -228,6 +228,8 @@ def _error_for(method: str, path: str, response: httpx2.Response) -> TorkError:
         return StateConflict(message)
     if status == 422:
         return IdempotencyConflict(message)
+    if status == 410:
+        return Removed(message)
     if status == 413:
         return Refused(f"the server takes no documents this large: {message}")
     if status == 408 or status == 429 or status >= 500 or status < 400:

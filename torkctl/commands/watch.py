@@ -120,9 +120,7 @@ def _signals(inbox: Inbox, *, once: bool) -> Iterator[None]:
         is_done = number == signal.SIGTERM and not once
         inbox.put(Stop(ExitCode.DONE if is_done else ExitCode.INTERRUPTED))
 
-    # a writer that comes while a file is looked at makes the system send SIGIO, which would end the process
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    before[signal.SIGIO] = signal.signal(signal.SIGIO, signal.SIG_IGN)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torkctl.inbox.folder import identity_of
 from torkctl.inbox.names import Selection
 
 _DEBOUNCE_MILLISECONDS = 500
@@ -44,7 +45,6 @@ class Doorbell:
         self._warn = warn
         self._has_warned = False
         self._over = threading.Event()
-        self._again = threading.Event()
         self.works = False
         """Whether changes are told; without it somebody has to look often."""
 
@@ -52,36 +52,31 @@ class Doorbell:
         """Begin."""
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def reopen(self) -> None:
-        """Listen anew: the path leads to another folder now."""
-        self._again.set()
-
     def close(self) -> None:
         """End."""
         self._over.set()
-        self._again.set()
 
     def _listen(self) -> None:
         while not self._over.is_set():
-            self._again = threading.Event()
             try:
-                self._listen_once(self._again)
-            except (OSError, RuntimeError) as error:
-                # RuntimeError is what watchfiles calls its own errors; it has one for names that are not UTF-8
+                self._listen_once()
+            except Exception as error:  # noqa: BLE001 - rings are hints: whatever goes wrong, it goes on, and watchfiles has errors of its own
                 self._tell(error)
             self.works = False
             self._ring(Changed(everything=True))
             self._over.wait(_PAUSE_SECONDS)
 
-    def _listen_once(self, again: threading.Event) -> None:
+    def _listen_once(self) -> None:
+        """Returns when the path leads to another folder, or nowhere: what comes there is not told of here."""
         import watchfiles
 
+        listened_to = identity_of(self._root)
         changes = watchfiles.watch(
             self._root,
             watch_filter=None,
             debounce=_DEBOUNCE_MILLISECONDS,
             step=_STEP_MILLISECONDS,
-            stop_event=again,
+            stop_event=self._over,
             rust_timeout=_TIMEOUT_MILLISECONDS,
             yield_on_timeout=True,
             raise_interrupt=False,
@@ -95,8 +90,10 @@ class Doorbell:
             paths = [path for _, path in found]
             if paths:
                 self._ring(self._changed(paths))
-            if any(os.path.relpath(path, self._root) == "." for path in paths):
-                return  # the folder is gone, and what comes in its place is another one
+            # The system tells that a folder was removed only when nobody has a file of it open any more.
+            is_removed = any(os.path.relpath(path, self._root) == "." for path in paths)
+            if is_removed or identity_of(self._root) != listened_to:
+                return
 
     def _changed(self, paths: list[str]) -> Changed:
         names = [os.path.relpath(path, self._root) for path in paths]
@@ -107,7 +104,7 @@ class Doorbell:
 
     def _tell(self, error: Exception) -> None:
         missing = not Path(self._root).is_dir()
-        odd_name = "decode path" in str(error)
+        odd_name = "decode path" in str(error)  # watchfiles gives up at a name that is not UTF-8
         if not self._has_warned and not missing and not odd_name:
             self._has_warned = True
             self._warn(

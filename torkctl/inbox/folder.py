@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import secrets
+import signal
 import stat
 import time
 from pathlib import Path
@@ -85,18 +86,6 @@ class Folder:
                 raise StillWritten
         return content
 
-    def identity(self) -> tuple[int, int] | None:
-        """Which folder it is that has this path now."""
-        try:
-            found = self.root.stat()
-        except OSError:
-            return None
-        return (found.st_dev, found.st_ino)
-
-    def is_link(self, name: str) -> bool:
-        """Whether the file is a link."""
-        return self.path(name).is_symlink()
-
     def has_beside(self, name: str, suffix: str) -> bool:
         """Whether there is such a note."""
         return os.path.lexists(self.path(name + suffix))
@@ -114,7 +103,8 @@ class Folder:
 
     def remove_beside(self, name: str, suffix: str) -> None:
         """Remove a note, if there is one. Raises `OSError`."""
-        self.path(name + suffix).unlink(missing_ok=True)
+        if self.has_beside(name, suffix):  # a read-only disk refuses to remove what is not there, too
+            self.path(name + suffix).unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Remove notes that somebody was killed over while writing them."""
@@ -139,6 +129,15 @@ class Folder:
         if not real.is_relative_to(self.root.resolve()):
             raise OutOfFolder(errno.EPERM, "it is a link that leads out of the folder (right would be the file itself)")
         return os.open(real, _FLAGS)
+
+
+def identity_of(root: str) -> tuple[int, int] | None:
+    """Which folder it is that the path leads to now, if it does."""
+    try:
+        found = Path(root).stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)
 
 
 def content_at(path: Path) -> tuple[bytes, int]:
@@ -170,6 +169,8 @@ def _has_writer(descriptor: int) -> bool:
     """
     if not hasattr(fcntl, "F_SETLEASE"):
         return False
+    # a writer that comes in this moment makes the system send a signal: by default one that ends the process
+    fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as error:

@@ -13,15 +13,14 @@ from tork.errors import DefinitionError, IdempotencyConflict, NotFound, Unavaila
 from torkctl import diagnostics
 from torkctl.client import Api
 from torkctl.client.api import JobQuery
-from torkctl.client.documents import Submitted
 from torkctl.diagnostics import ExitCode
-from torkctl.errors import Denied, NoAnswer, Refused, Unsupported
+from torkctl.errors import Denied, NoAnswer, Refused, Removed, Unsupported
 from torkctl.inbox.awaiting import Awaiting
 from torkctl.inbox.claims import Claims
 from torkctl.inbox.folder import Folder, StillWritten, reason, unreadable
 from torkctl.inbox.happenings import Happening, Kind, Tell
 from torkctl.inbox.identity import Writing, key_of
-from torkctl.inbox.ledger import Entry, Ledger, quoted
+from torkctl.inbox.ledger import Entry, Ledger
 from torkctl.inbox.names import ERROR_SUFFIX, shown
 from torkctl.inbox.taking import Taking
 from torkctl.inbox.tracker import Signature
@@ -99,6 +98,7 @@ class Handler:
     def __post_init__(self) -> None:
         self._refused: dict[str, tuple[Signature, Sequence[str]]] = {}
         """What was told of files, so that trying again is silent."""
+        self._overruled: set[str] = set()
         self._held: set[str] = set()
         """The keys of what was checked while the server was away, so that it is not checked again and again."""
 
@@ -115,12 +115,15 @@ class Handler:
             return Stuck(code=ExitCode.USAGE)
         key = submission_key(content, name, signature.mtime_ns, reruns=self.reruns)
         entry = self.ledger.find(key)
-        if entry is None:
-            found = self._submit(name, signature, content, key)
-            return self._put_away(name, signature, key, found, is_news=True) if isinstance(found, Entry) else found
-        return self._known(name, signature, key, entry)
+        if entry is not None and entry.knows(name, signature.mtime_ns):
+            return self._known(name, signature, key, entry)
+        return self._submit(name, signature, content, key)
 
-    def _submit(self, name: str, signature: Signature, content: bytes, key: str) -> Entry | Step:
+    def overrule(self, name: str) -> None:
+        """Submit the file though another watcher has had the claim for long: it may be frozen."""
+        self._overruled.add(name)
+
+    def _submit(self, name: str, signature: Signature, content: bytes, key: str) -> Step:
         if key in self._held and not self.may_send():
             return Held()
         try:
@@ -130,11 +133,10 @@ class Handler:
         if not self.may_send():
             self._held.add(key)
             return Held()
-        if not self.claims.take(key):
+        if not self.claims.take(key) and name not in self._overruled:
             return Claimed()
         try:
-            entry = self.ledger.find(key)  # the one who had the claim may have done it just now
-            return self._known(name, signature, key, entry) if entry else self._send(name, signature, submission, key)
+            return self._submit_claimed(name, signature, submission, key)
         except (Refused, IdempotencyConflict) as error:
             self.reached()
             return self._refuse(name, signature, [f"{shown(name)}: {error}"])
@@ -147,20 +149,32 @@ class Handler:
         finally:
             self.claims.drop(key)
 
-    def _send(self, name: str, signature: Signature, submission: Submission, key: str) -> Entry:
-        send = self.api.schedule if submission.is_scheduled else self.api.submit
-        submitted, _ = send(submission.body, submission.media_type, idempotency_key=key)
-        self.reached()
-        self._held.discard(key)
-        is_schedule = submission.is_scheduled
-        entry = Entry(id=submitted.id, file=quoted(name), mtime_ns=signature.mtime_ns, is_schedule=is_schedule)
+    def _submit_claimed(self, name: str, signature: Signature, submission: Submission, key: str) -> Step:
+        known = self.ledger.find(key)
+        if known is not None and known.knows(name, signature.mtime_ns):
+            return self._known(name, signature, key, known)  # the one who had the claim has done it
+        entry = self._send(name, submission, key, known).also_from(name, signature.mtime_ns)
         self.ledger.write(key, entry)
-        self._tell_submitted(name, submitted, is_schedule=is_schedule)
-        return entry
+        self._held.discard(key)
+        return self._put_away(name, signature, key, entry, is_news=True)
 
-    def _tell_submitted(self, name: str, submitted: Submitted, *, is_schedule: bool) -> None:
+    def _send(self, name: str, submission: Submission, key: str, known: Entry | None) -> Entry:
+        """What is remembered may be of a server that was set up anew since, so the server is asked and decides."""
+        send = self.api.schedule if submission.is_scheduled else self.api.submit
+        is_schedule = submission.is_scheduled
+        try:
+            submitted, _ = send(submission.body, submission.media_type, idempotency_key=key)
+        except Removed:
+            self.reached()
+            self.tell(Happening(kind=Kind.DUPLICATE, file=name, id=known.id if known else "", is_schedule=is_schedule))
+            return known or Entry(id="", is_schedule=is_schedule)
+        self.reached()
+        if known is not None and known.id == submitted.id:
+            self.tell(Happening(kind=Kind.DUPLICATE, file=name, id=submitted.id, is_schedule=is_schedule))
+            return known
         kind = Kind.SCHEDULED if is_schedule else Kind.SUBMITTED
         self.tell(Happening(kind=kind, file=name, id=submitted.id, name=submitted.name, is_schedule=is_schedule))
+        return Entry(id=submitted.id, is_schedule=is_schedule)
 
     def _denied(self, name: str, signature: Signature, error: Denied) -> Step:
         """Whether it is about us or about this file only shows with a question that has nothing to do with it."""
@@ -172,17 +186,12 @@ class Handler:
         return self._refuse(name, signature, [f"{shown(name)}: {error}"])
 
     def _known(self, name: str, signature: Signature, key: str, entry: Entry) -> Step:
-        is_news = (entry.file, entry.mtime_ns) != (quoted(name), signature.mtime_ns)
-        if is_news:
-            kind, is_schedule = Kind.DUPLICATE, entry.is_schedule
-            self.tell(Happening(kind=kind, file=name, id=entry.id, is_schedule=is_schedule))
-        else:
-            diagnostics.detail(f"{shown(name)} was submitted before, as {entry.id}")
-        return self._put_away(name, signature, key, entry, is_news=is_news)
+        diagnostics.detail(f"{shown(name)} was submitted before, as {entry.id}")
+        return self._put_away(name, signature, key, entry, is_news=False)
 
     def _put_away(self, name: str, signature: Signature, key: str, entry: Entry, *, is_news: bool) -> Step:
         try:
-            if self.awaiting and not entry.is_schedule:
+            if self.awaiting and entry.id and not entry.is_schedule:
                 self.awaiting.add(entry.id, name, is_news=is_news)
             self.folder.remove_beside(name, ERROR_SUFFIX)
             is_gone = self.taking.take(name, key)
@@ -191,6 +200,7 @@ class Handler:
                 diagnostics.warning(f"{shown(name)} was submitted, but could not be put away: {reason(error)}")
             return Stuck(code=ExitCode.FAILED)
         self._refused.pop(name, None)
+        self._overruled.discard(name)
         return Gone() if is_gone else Done(key=key)
 
     def _refuse(

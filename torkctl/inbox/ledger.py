@@ -24,16 +24,28 @@ from torkctl.inbox.names import OWN_FOLDER
 
 _FRESH_SECONDS = 86400.0
 _KEPT_SECONDS = 90 * 86400.0
+_MOST_WRITINGS = 100
 _PLAIN_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 class Entry(Told, frozen=True, kw_only=True):
-    """What a content was submitted as, and from which file: its name quoted, for names may be any bytes."""
+    """What a content was submitted as, and from which files."""
 
     id: str
-    file: str
-    mtime_ns: int
+    """Of the job, or of the scheduled job; empty when it was removed before it was known here."""
+
     is_schedule: bool = False
+    writings: dict[str, int] = {}
+    """When each of the files was changed last, by their names, which are quoted: they may be any bytes."""
+
+    def knows(self, name: str, mtime_ns: int) -> bool:
+        """Whether it was submitted from this very file as it is."""
+        return self.writings.get(quoted(name)) == mtime_ns
+
+    def also_from(self, name: str, mtime_ns: int) -> Entry:
+        """The entry with this file. Of hundreds of files only the last are known."""
+        others = [pair for pair in self.writings.items() if pair[0] != quoted(name)]
+        return msgspec.structs.replace(self, writings={**dict(others[-_MOST_WRITINGS:]), quoted(name): mtime_ns})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +78,12 @@ class Ledger:
         self._server = hashlib.sha256(endpoint.encode()).hexdigest()[:16]
         self._warn = warn
         self._has_warned = False
+        self._unwritten: dict[str, Entry] = {}
 
     def find(self, key: str) -> Entry | None:
         """What was submitted under this key, if that is known."""
+        if key in self._unwritten:
+            return self._unwritten[key]
         path = self._entry(key)
         try:
             content = path.read_bytes()
@@ -80,8 +95,9 @@ class Ledger:
         return entry
 
     def write(self, key: str, entry: Entry) -> None:
-        """Remember it."""
-        self._write(self._entry(key), msgspec.json.encode(entry))
+        """Remember it, at least for as long as this process lives."""
+        if not self._write(self._entry(key), msgspec.json.encode(entry)):
+            self._unwritten[key] = entry
 
     def prune(self, used: Iterable[str]) -> None:
         """Forget what nobody has asked for in months; the keys in use are as good as asked for."""
@@ -137,7 +153,7 @@ class Ledger:
         for where, _, names in os.walk(folder):
             yield from (Path(where) / name for name in names if not name.startswith("."))
 
-    def _write(self, path: Path, content: bytes) -> None:
+    def _write(self, path: Path, content: bytes) -> bool:
         temporary = path.with_name(f".{secrets.token_hex(6)}")
         try:
             own_folder(self._root)
@@ -146,10 +162,13 @@ class Ledger:
             temporary.replace(path)
         except OSError as error:
             self._tell(error)
-            try:
-                temporary.unlink(missing_ok=True)
-            except OSError:
-                return  # where nothing can be written, nothing may be removed either
+        else:
+            return True
+        try:
+            temporary.unlink(missing_ok=True)
+        except OSError:
+            pass  # where nothing can be written, nothing may be removed either
+        return False
 
     def _tell(self, error: OSError) -> None:
         if not self._has_warned:

@@ -44,6 +44,10 @@ class Outage:
         """Whether it has lasted longer than patience does."""
         return self._since is not None and self.give_up_seconds is not None and now - self._since > self.give_up_seconds
 
+    def is_ongoing(self) -> bool:
+        """Whether the last that is known of the server is that it did not answer."""
+        return self._since is not None
+
     def is_on(self, now: float) -> bool:
         """Whether the server is to be left alone for now."""
         return now < self.retry_at

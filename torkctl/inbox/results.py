@@ -31,20 +31,28 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """We are not let ask for jobs any more."""
+    """Why nobody asks for jobs any more."""
 
-    error: Denied
+    error: Exception
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silent:
+    """The server has ceased to answer; it is asked again."""
+
+    error: Unavailable
 
 
 class Results:
     """The jobs that are waited for."""
 
-    def __init__(self, api: Api, tell: Callable[[Ended | Lost], None]) -> None:
+    def __init__(self, api: Api, tell: Callable[[Ended | Silent | Lost], None]) -> None:
         self._api = api
         self._tell = tell
         self._added: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._over = threading.Event()
         self._is_started = False
+        self._is_silent = False
 
     def add(self, job_id: str) -> None:
         """Wait for this one too."""
@@ -56,37 +64,42 @@ class Results:
     def close(self) -> None:
         """Nothing more is wanted."""
         self._over.set()
+        self._added.put("")
 
     def _run(self) -> None:
         due: list[tuple[float, float, str]] = []
         try:
-            while not self._over.is_set():
-                self._take_added(due)
+            while self._take_added(due):
                 _, pause, job_id = heapq.heappop(due)
                 if not self._ask(job_id):
                     heapq.heappush(due, (time.monotonic() + pause, min(pause * 1.5, _LONGEST_PAUSE_SECONDS), job_id))
                 self._over.wait(_BETWEEN_SECONDS)
-        except Denied as error:
+        except Exception as error:  # noqa: BLE001 - whoever waits for results decides what it means that there will be none
             self._tell(Lost(error=error))
 
-    def _take_added(self, due: list[tuple[float, float, str]]) -> None:
-        """Returns when the first is due."""
-        while True:
+    def _take_added(self, due: list[tuple[float, float, str]]) -> bool:
+        """Wait until the first is due. False when nothing more is wanted."""
+        while not self._over.is_set():
             left = max(0.0, due[0][0] - time.monotonic()) if due else None
             try:
                 job_id = self._added.get(timeout=left)
             except queue.Empty:
-                return
+                return True
             heapq.heappush(due, (time.monotonic(), _FIRST_PAUSE_SECONDS, job_id))
+        return False
 
     def _ask(self, job_id: str) -> bool:
         """Whether that was the last time."""
         try:
             job = self._api.job_summary(job_id)
+            self._is_silent = False
             if job.state.is_active:
                 return False
             document = self._api.job_document(job_id, with_tasks=False)
-        except Unavailable:
+        except Unavailable as error:
+            if not self._is_silent:
+                self._is_silent = True
+                self._tell(Silent(error=error))
             return False
         except Denied:
             raise

@@ -51,18 +51,29 @@ class Taking:
             self._finish(place, taken, name, key)
         return True
 
-    def recover(self) -> None:
-        """Finish what watchers that are no more have begun, and what this one could not. Raises `OSError`."""
+    def recover(self) -> list[OSError]:
+        """Finish what watchers that are no more have begun, and what this one could not. Why it can't be finished yet."""
+        errors: list[OSError] = []
         for place in sorted((self._root / OWN_FOLDER / "taken").glob("*")):
             key, _, rest = place.name.partition(".")
-            owner = rest.partition(".")[0]
-            if owner != self._me:
-                if not self._claims.take(owner):
-                    continue
-                self._claims.drop(owner)
+            if self._is_at_work(rest.partition(".")[0]):
+                continue
             for taken in [Path(where) / name for where, _, names in os.walk(place) for name in names]:
-                self._finish(place, taken, os.fspath(taken.relative_to(place)), key)
+                try:
+                    self._finish(place, taken, os.fspath(taken.relative_to(place)), key)
+                except OSError as error:
+                    errors.append(error)
             _remove_empty(place, place)
+        return errors
+
+    def _is_at_work(self, owner: str) -> bool:
+        """Whether it is another watcher that lives."""
+        if owner == self._me:
+            return False
+        if not self._claims.take(owner):
+            return True
+        self._claims.drop(owner)
+        return False
 
     def _finish(self, place: Path, taken: Path, name: str, key: str) -> None:
         try:

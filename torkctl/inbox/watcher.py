@@ -21,13 +21,13 @@ from torkctl.inbox.after import After
 from torkctl.inbox.awaiting import Awaiting
 from torkctl.inbox.claims import Claims
 from torkctl.inbox.doorbell import Changed, Doorbell, tells_of_changes
-from torkctl.inbox.folder import Folder, content_at, reason
+from torkctl.inbox.folder import Folder, content_at, identity_of, reason
 from torkctl.inbox.handling import Away, Claimed, Done, Gone, Handler, Held, Step, Stuck, Written, submission_key
 from torkctl.inbox.happenings import Happening, Kind, Tell
 from torkctl.inbox.ledger import Ledger
 from torkctl.inbox.names import Selection, shown
 from torkctl.inbox.outage import Outage
-from torkctl.inbox.results import Ended, Lost, Results
+from torkctl.inbox.results import Ended, Lost, Results, Silent
 from torkctl.inbox.taking import Taking
 from torkctl.inbox.tracker import Signature, Tracker
 
@@ -37,7 +37,9 @@ _CHECK_SECONDS = 15.0
 """Between two looks where it does, for what it did not tell of."""
 _SETTLE_SECONDS, _REMOTE_SETTLE_SECONDS = 1.0, 5.0
 """Network file systems tell of changes on other machines up to three seconds late."""
-_CLAIMED_SECONDS = 0.5
+_CLAIMED_SECONDS, _LONGEST_CLAIM_SECONDS = 0.5, 90.0
+_GRACE_SECONDS = 0.5
+"""How long to leave it to a file to find out whether the server is back."""
 _SHORTEST_PAUSE_SECONDS = 0.2
 _TELL_WRITTEN_SECONDS = 30.0
 _UPKEEP_SECONDS = 60.0
@@ -67,7 +69,7 @@ class Stop:
     code: ExitCode
 
 
-Message = Changed | Ended | Lost | Stop
+Message = Changed | Ended | Silent | Lost | Stop
 Inbox = queue.SimpleQueue[Message]
 """A SimpleQueue, because signal handlers put a `Stop` into it, in the middle of anything."""
 
@@ -104,7 +106,7 @@ class Watcher:
             taking=self._taking,
         )
         self._doorbell = Doorbell(order.folder, order.selection, inbox.put, diagnostics.warning)
-        self._identity = self._folder.identity()
+        self._identity = identity_of(self._order.folder)
         self._is_away = False
         self._look_at = self._upkeep_at = 0.0
         self._prune_at = 0.0
@@ -123,8 +125,8 @@ class Watcher:
                 now = time.monotonic()
                 self._keep_up(now)
                 self._handle_due(now)
-                if self._outage.wants_a_try(time.monotonic()) and not self._tracker.pending_names():
-                    self._greet()
+                if self._outage.wants_a_try(time.monotonic() - _GRACE_SECONDS):
+                    self._greet()  # no file did
                 if self._outage.is_hopeless(now):
                     return self._give_up()
                 if self._order.once and self._is_finished():
@@ -184,11 +186,11 @@ class Watcher:
         times = [self._look_at, self._upkeep_at]
         if (due_at := self._tracker.next_due_at()) is not None:
             times.append(due_at)
-        if self._outage.is_on(time.monotonic()):
-            times.append(self._outage.retry_at)
+        if self._outage.is_ongoing():
+            times.append(self._outage.retry_at + _GRACE_SECONDS)
         return min(times)
 
-    def _learn(self, message: Changed | Ended | Lost) -> None:
+    def _learn(self, message: Changed | Ended | Silent | Lost) -> None:
         match message:
             case Changed(names=names, everything=everything):
                 for name in names:
@@ -201,6 +203,9 @@ class Watcher:
                     self._codes.add(code_of(job.state))
                 if self._awaiting:
                     self._awaiting.ended(message)
+            case Silent(error=error):
+                if not self._outage.is_ongoing():
+                    self._lost(NoAnswer(str(error)))
             case Lost(error=error):
                 raise error
 
@@ -247,21 +252,18 @@ class Watcher:
             self._tell(Happening(kind=Kind.WAITING, message=message))
 
     def _folder_is_there(self) -> None:
-        identity = self._folder.identity()
+        identity = identity_of(self._order.folder)
         if identity != self._identity:
             self._identity = identity
             self._claims.close()
-            self._doorbell.reopen()
         if self._is_away:
             self._is_away = False
             self._tell(Happening(kind=Kind.BACK, message="the folder is there again"))
 
     def _clear_up(self, now: float) -> None:
         """What killed watchers left, what could not be written, and what is too old."""
-        try:
-            self._taking.recover()
-        except OSError as error:
-            diagnostics.detail(f"what another watcher left can't be put away: {reason(error)}")
+        for error in self._taking.recover():
+            diagnostics.detail(f"a file that was taken can't be put away: {reason(error)} ({error.filename})")
         self._folder.remove_leftovers()
         if self._awaiting:
             self._awaiting.try_again()
@@ -306,6 +308,8 @@ class Watcher:
                 self._wait_for_writer(name, now)
             case Claimed():
                 self._tracker.later(name, now + _CLAIMED_SECONDS)
+                if self._tracker.pending_for(name, now) > _LONGEST_CLAIM_SECONDS:
+                    self._handler.overrule(name)
             case Held():
                 self._tracker.later(name, self._outage.retry_at)
             case Stuck(code=code):
@@ -346,9 +350,8 @@ class Watcher:
 
     def _give_up(self) -> ExitCode:
         count = len(self._tracker.pending_names())
-        diagnostics.error(
-            f"the server stayed away: {count} {'file waits' if count == 1 else 'files wait'} for the next start"
-        )
+        left = f"{count} {'file waits' if count == 1 else 'files wait'} for the next start"
+        diagnostics.error(f"the server stayed away: {left if count else 'what became of the jobs is unknown'}")
         return ExitCode.UNKNOWN
 
     def _is_finished(self) -> bool:

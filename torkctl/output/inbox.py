@@ -44,7 +44,8 @@ def _text(happening: Happening) -> str:
         case Kind.SUBMITTED | Kind.SCHEDULED:
             return f"{file}: {what} {happening.id}" + (f" ({_line(happening.name)})" if happening.name else "")
         case Kind.DUPLICATE:
-            return f"{file}: has the content of {what} {happening.id}, and was not submitted again"
+            which = f"{what} {happening.id}" if happening.id else f"a {what} that was removed since"
+            return f"{file}: has the content of {which}, and was not submitted again"
         case Kind.INVALID | Kind.UNREADABLE:
             more = len(happening.problems) - 1
             return _line(happening.problems[0]) + (f" (and {more} more, in {file}.error)" if more else "")

@@ -87,7 +87,7 @@ class JobsResource:
         answer=(JobSummary, Job),
         body=Body(kind=JOB_FILE, media=(JSON, *YAML)),
         parameters=(text("Idempotency-Key", "Makes sending it again safe", place="header", maxLength=LONGEST_KEY),),
-        errors=(408, 422),
+        errors=(408, 410, 422),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         self._submission.take(req, resp)

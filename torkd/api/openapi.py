@@ -26,6 +26,7 @@ _MEANINGS = {
     403: "Not allowed to whoever asks",
     404: "There is no such thing",
     408: "It did not end in time; it goes on",
+    410: "What the idempotency key was used for was removed",
     413: "The body is too large",
     422: "The idempotency key came with another body before",
     429: "Too many requests; Retry-After says when to try again",

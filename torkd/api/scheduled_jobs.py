@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import falcon
 
 from tork.definition import CronError, read_scheduled_job
-from tork.errors import StateConflict, Unavailable
+from tork.errors import NotFound, StateConflict, Unavailable
 from tork.fire_times import FireTimes
 from tork.job import JobDefinition, JobState, JobSummary, ScheduleReference
 from tork.page import Page
@@ -21,7 +21,7 @@ from torkd.api.openapi import JOB_FILE
 from torkd.api.operations import JSON, YAML, Body, Done, integer, operation, paging, text
 from torkd.api.paging import bounded, page_number, page_size
 from torkd.api.showing import Showing
-from torkd.api.submission import LONGEST_KEY, Submission, idempotency_key
+from torkd.api.submission import LONGEST_KEY, Submission, idempotency_key, removed
 from torkd.datastore.protocol import Accepted, Reading
 
 _ACCEPTED = {"status": "OK"}
@@ -61,7 +61,7 @@ class ScheduledJobsResource:
         answer=ScheduledJobSummary,
         body=Body(kind=JOB_FILE, media=(JSON, *YAML)),
         parameters=(text("Idempotency-Key", "Makes sending it again safe", place="header", maxLength=LONGEST_KEY),),
-        errors=(422,),
+        errors=(410, 422),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         if not req.content_type:
@@ -76,6 +76,8 @@ class ScheduledJobsResource:
     def _stored(self, accepted: Accepted, definition: JobDefinition) -> ScheduledJob:
         try:
             return self._reading.get_schedule(accepted.job_id)
+        except NotFound:
+            raise removed("scheduled job", accepted.job_id) from None
         except Unavailable:
             # It is stored. An error now would make the client send it again.
             return ScheduledJob(

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tork.account import GUEST_ID, GUEST_USERNAME, User
 from tork.definition import read_job
 from tork.durations import parse_seconds
-from tork.errors import Unavailable
+from tork.errors import NotFound, Unavailable
 from tork.job import JobDefinition, JobState, JobSummary
 from torkd.accounts.caller import Caller
 from torkd.api.admission import admit, viewers_of
@@ -104,6 +104,8 @@ class Submission:
             return _as_submitted(accepted.job_id, definition, accepted.created_at, account)
         try:
             stored = self._reading.get_summary(accepted.job_id)
+        except NotFound:
+            raise removed("job", accepted.job_id) from None
         except Unavailable:
             # The job is stored. An error now would make the client send it again.
             now = accepted.created_at or self._now()
@@ -130,6 +132,12 @@ def _as_submitted(job_id: str, definition: JobDefinition, now: datetime, account
         position=0,
         task_count=len(definition.tasks),
     )
+
+
+def removed(what: str, its_id: str) -> falcon.HTTPError:
+    """The answer to a key whose job is not there any more: neither that job, nor a new one."""
+    message = f"{what} {its_id}, which the idempotency key was used for, was removed (use a new key for a new {what})"
+    return refusal(410, message)
 
 
 def idempotency_key(req: falcon.Request, body: bytes) -> IdempotencyKey | None:

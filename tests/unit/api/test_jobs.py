@@ -101,6 +101,13 @@ def test_an_idempotency_key_is_passed_on_with_the_body_as_sent(api: Api) -> None
     assert api.post(HELLO, Idempotency_Key="k" * 256).status_code == 400
 
 
+def test_a_key_whose_job_was_removed_is_answered_with_neither_that_job_nor_another(api: Api) -> None:
+    first = api.post(HELLO, Idempotency_Key="k1").json["id"]
+    api.reading.jobs.clear()
+    again = api.post(HELLO, Idempotency_Key="k1")
+    assert (again.status_code, first in again.json["message"]) == (410, True)
+
+
 def test_a_list_passes_on_what_was_asked(api: Api) -> None:
     api.reading.put(a_job(secrets={"key": "hunter2"}, error="no hunter2", inputs={"MY_PASSWORD": "x"}))
     answer = api.get("/jobs?q=tag:x+words&state=failed,RUNNING&state=COMPLETED&tag=a&tag=b,c&idPrefix=ab&page=3&size=7")

@@ -87,7 +87,7 @@ def test_a_job_file_may_say_in_more_ways_what_an_answer_says_in_one(document: An
 
 def test_a_refusal_is_described_where_it_may_come(document: Any) -> None:
     responses = document["paths"]["/jobs"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "408", "413", "422", "500", "503"}
+    assert set(responses) == {"200", "400", "408", "410", "413", "422", "500", "503"}
     assert responses["422"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
     health = document["paths"]["/health"]["get"]["responses"]["503"]
     assert health["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Health"}

@@ -11,7 +11,7 @@ import pytest
 
 from torkctl.inbox.claims import Claims
 from torkctl.inbox.doorbell import Doorbell, tells_of_changes
-from torkctl.inbox.folder import Folder, OutOfFolder, StillWritten
+from torkctl.inbox.folder import Folder, OutOfFolder, StillWritten, identity_of
 from torkctl.inbox.ledger import Awaited, Entry, Ledger
 from torkctl.inbox.names import Selection
 from torkctl.inbox.tracker import Signature
@@ -56,7 +56,7 @@ def test_a_folder_that_is_away_is_an_error(inbox: Path) -> None:
     inbox.rmdir()
     with pytest.raises(FileNotFoundError):
         a_folder(inbox).scan()
-    assert a_folder(inbox).identity() is None
+    assert identity_of(str(inbox)) is None
 
 
 def test_a_file_that_somebody_has_open_for_writing_is_not_read(inbox: Path) -> None:
@@ -67,6 +67,29 @@ def test_a_file_that_somebody_has_open_for_writing_is_not_read(inbox: Path) -> N
         with pytest.raises(StillWritten):
             folder.read("a.yaml", signature_of(folder, "a.yaml"))
     assert folder.read("a.yaml", signature_of(folder, "a.yaml")) == b"half"
+
+
+WRITERS = """
+import os, sys, threading
+from torkctl.inbox.folder import _has_writer
+def write():
+    while True:
+        open(sys.argv[1], "a").close()
+threading.Thread(target=write, daemon=True).start()
+print({_has_writer(os.open(sys.argv[1], os.O_RDONLY)) for _ in range(2000)} <= {True, False}, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_writer_that_comes_while_a_file_is_looked_at_does_no_harm(inbox: Path) -> None:
+    (inbox / "a.yaml").touch()
+    command = [
+        sys.executable,
+        "-c",
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))\n" + WRITERS,
+    ]
+    ran = subprocess.run([*command, str(inbox / "a.yaml")], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "True\n", "")
 
 
 def test_a_file_that_looks_otherwise_than_expected_is_not_read(inbox: Path) -> None:
@@ -134,7 +157,7 @@ def ledger(inbox: Path, warnings: list[str]) -> Ledger:
     return Ledger(str(inbox), "http://one", warnings.append)
 
 
-ENTRY = Entry(id="j1", file="a.yaml", mtime_ns=5)
+ENTRY = Entry(id="j1", writings={"a.yaml": 5})
 
 
 def test_what_was_submitted_is_remembered_for_its_server_only(inbox: Path, ledger: Ledger, warnings: list[str]) -> None:
@@ -169,7 +192,8 @@ def test_a_ledger_that_can_not_be_written_warns_once_and_does_no_harm(
     ledger.awaits(Awaited(job_id="j1", name="a.yaml"))
     assert len(warnings) == 1
     assert list(elsewhere.iterdir()) == []
-    assert ledger.find("watch-ab") is None
+    assert ledger.find("watch-ab") == ENTRY, "for as long as the process lives"
+    assert Ledger(str(inbox), "http://one", warnings.append).find("watch-ab") is None
     assert Claims(str(inbox)).take("anything"), "without locks everybody may"
 
 
@@ -192,6 +216,17 @@ def test_results_that_are_waited_for_are_remembered_with_any_name(inbox: Path, l
     ledger.awaits_no_more(odd)
     ledger.awaits_no_more(odd)
     assert ledger.all_awaited() == []
+
+
+def test_an_entry_knows_the_last_files_it_was_submitted_from() -> None:
+    entry = ENTRY.also_from("\udcff.yaml", 6).also_from("a.yaml", 7)
+    assert entry.knows("\udcff.yaml", 6)
+    assert entry.knows("a.yaml", 7)
+    assert not entry.knows("a.yaml", 5)
+    for number in range(500):
+        entry = entry.also_from(f"{number}.yaml", number)
+    assert len(entry.writings) < 200
+    assert entry.knows("499.yaml", 499)
 
 
 # who is at work

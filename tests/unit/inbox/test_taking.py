@@ -111,7 +111,7 @@ def test_what_a_killed_watcher_had_taken_is_finished_or_put_back(inbox: Path, af
         with pytest.raises(KilledError):
             a_taking(inbox, After.MOVE, killed).take(name, "watch-x")
     assert not (inbox / "bad.yaml").exists()
-    a_taking(inbox, after).recover()
+    assert a_taking(inbox, after).recover() == []
     gone = {} if after is After.DELETE else {"submitted/in/good.yaml": "x"}
     assert files(inbox) == {"bad.yaml": "newer", **gone}
     assert list((inbox / ".torkctl" / "taken").iterdir()) == []
@@ -123,8 +123,9 @@ def test_a_disk_that_refuses_leaves_the_file_to_be_put_away_later(inbox: Path) -
     taking = a_taking(inbox)
     with pytest.raises(FileExistsError):
         taking.take("a.yaml", "watch-x")
+    assert [type(error) for error in taking.recover()] == [FileExistsError]
     (inbox / "submitted").unlink()
-    taking.recover()
+    assert taking.recover() == []
     assert files(inbox) == {"submitted/a.yaml": "x"}
 
 

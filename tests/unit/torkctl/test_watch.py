@@ -57,7 +57,8 @@ def test_each_content_is_submitted_once_whatever_its_name(fake_api: FakeApi, onc
     lines = sorted(line.split(":")[0].split(None, 1) for line in result.out.splitlines())
     assert len(lines) == 3
     assert [kind for kind, _ in lines] == ["duplicate", "submitted", "submitted"]
-    assert posts(fake_api) == 2
+    assert posts(fake_api) == 3, "it is the server that says so"
+    assert len(fake_api.jobs) == 2
     assert names(inbox) == ["a.yaml", "b.yml", "c.yaml"]
 
 
@@ -229,7 +230,7 @@ def test_results_are_written_when_the_jobs_end_and_the_exit_code_is_theirs(
     (inbox / "b.yaml.result.json").unlink()
     once("--wait")
     assert (inbox / "b.yaml.result.json").exists(), "a result that is not there any more is written again"
-    assert posts(fake_api) == 2
+    assert posts(fake_api) == 3
 
 
 def test_a_job_that_the_server_has_forgotten_is_told_and_not_waited_for(
@@ -264,7 +265,36 @@ def test_a_file_written_again_as_it_was_is_a_duplicate(fake_api: FakeApi, once: 
     once()
     os.utime(path, (1_000, 1_000))
     assert once().out.startswith("duplicate   a.yaml: has the content of job ")
-    assert posts(fake_api) == 1
+    assert len(fake_api.jobs) == 1
+    assert (once().out, posts(fake_api)) == ("", 2), "that is remembered, too"
+
+
+@pytest.mark.parametrize("is_remembered", [True, False])
+def test_content_whose_job_was_removed_is_a_duplicate_too(
+    fake_api: FakeApi, once: Once, inbox: Path, is_remembered: bool
+) -> None:
+    path = inbox / "a.yaml"
+    path.write_text(GOOD.format("one"))
+    once()
+    os.utime(path, (1_000, 1_000))
+    if not is_remembered:
+        shutil.rmtree(inbox / ".torkctl")
+    fake_api.fail("/jobs", "status", method="POST", status=410, body=b'{"message": "job 1 was removed"}', times=2)
+    result = once()
+    assert (result.code, result.err) == (0, "")
+    of = "job " + next(iter(fake_api.jobs)) if is_remembered else "a job that was removed since"
+    assert result.out == f"duplicate   a.yaml: has the content of {of}, and was not submitted again\n"
+    assert once("--after", "delete").out == ""
+    assert names(inbox) == []
+
+
+def test_a_server_that_was_set_up_anew_gets_what_is_dropped_again(fake_api: FakeApi, once: Once, inbox: Path) -> None:
+    (inbox / "a.yaml").write_text(GOOD.format("one"))
+    once("--after", "delete")
+    fake_api.forget()
+    (inbox / "b.yaml").write_text(GOOD.format("one"))
+    assert once("--after", "delete").out.startswith("submitted   b.yaml: job ")
+    assert len(fake_api.jobs) == 1
 
 
 def test_patterns_and_recursion_choose_the_files(fake_api: FakeApi, once: Once, inbox: Path) -> None:
