@@ -35,6 +35,11 @@ class Context:
     password: str = ""
     key: str = ""
 
+    @property
+    def credentials(self) -> str:
+        """Which kind it has."""
+        return "key" if self.key else "password" if self.password else ""
+
 
 def contexts_path(environ: Mapping[str, str]) -> Path:
     """Where the contexts are written."""
@@ -59,6 +64,16 @@ def load_context(name: str | None, environ: Mapping[str, str]) -> Context | None
         known = ", ".join(sorted(contexts)) if isinstance(contexts, dict) and contexts else "none"
         raise SettingsError(f"{path}: there is no context '{chosen}' (known: {known})")
     return _context(chosen, contexts[chosen], path)
+
+
+def read_contexts(environ: Mapping[str, str]) -> tuple[list[Context], str]:
+    """All of them by name, and the name of the current one. Raises `SettingsError`."""
+    path = contexts_path(environ)
+    document = read_toml(path) or {}
+    contexts = document.get("contexts", {})
+    if not isinstance(contexts, dict) or not all(isinstance(values, dict) for values in contexts.values()):
+        raise SettingsError(f"{path}: contexts must be tables, such as [contexts.prod]")
+    return [_context(name, contexts[name], path) for name in sorted(contexts)], str(document.get("current", ""))
 
 
 def read_toml(path: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from torkctl.arguments import Command, global_options
 
-NOUNS = ("queues", "nodes", "schedules")
+NOUNS = ("queues", "nodes", "schedules", "webhooks", "users", "roles", "keys", "audit", "context")
 LIST = "list"
 
 

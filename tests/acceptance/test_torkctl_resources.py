@@ -172,3 +172,15 @@ def test_a_watch_lives_through_a_restart_of_the_server_and_ends_by_a_signal(daem
         assert json.loads(watch.stdout.readline())["data"]
         watch.terminate()
         assert watch.wait(timeout=30) == 130
+
+
+def test_get_takes_a_schedule_and_webhooks_those_of_a_job(daemon: Daemon, nightly: str) -> None:
+    assert "0 3 * * *" in daemon.torkctl("get", nightly).stdout
+    assert json.loads(daemon.torkctl("get", nightly[:8], "-o", "json").stdout)["id"] == nightly
+    assert daemon.torkctl("get", NOBODY).returncode == 4
+    job_id = daemon.submit({
+        "name": "told", "webhooks": [{"url": "http://127.0.0.1:9/hook"}], "tasks": [{"name": "one", "run": "true"}],
+    })  # fmt: skip
+    for output in FORMATS:
+        assert "127.0.0.1:9" in daemon.torkctl("webhooks", job_id, "-o", output).stdout
+    assert daemon.torkctl("webhooks", NOBODY).returncode == 4
