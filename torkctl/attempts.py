@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from tork.task import TaskState
@@ -36,23 +36,35 @@ def retry_delay_seconds(retry: Attempts) -> float:
 def runs(siblings: Sequence[TaskReport]) -> list[list[TaskReport]]:
     """The tasks of one parent, each as its runs in their order: the first, its retries, what a restart made anew."""
     found: list[list[TaskReport]] = []
+    awaiting: dict[Hashable, list[list[TaskReport]]] = {}
+    """The chains by what their next run would be like, so that thousands of siblings are not compared with each other."""
     has_places = any(task.item_index for task in siblings)  # an older server does not tell them
     for task in siblings:
-        earlier = next((chain for chain in reversed(found) if _goes_on(chain[-1], task, has_places=has_places)), None)
-        if earlier is None:
-            found.append([task])
+        earlier = awaiting.get(_as_next(task, has_places=has_places))
+        if earlier:
+            chain = earlier.pop()
+            chain.append(task)
         else:
-            earlier.append(task)
+            chain = [task]
+            found.append(chain)
+        awaiting.setdefault(_expected(task, has_places=has_places), []).append(chain)
     return found
 
 
-def _goes_on(before: TaskReport, task: TaskReport, *, has_places: bool) -> bool:
-    if before.position != task.position or before.parent_id != task.parent_id or before.item_index != task.item_index:
-        return False
+def _as_next(task: TaskReport, *, has_places: bool) -> Hashable:
+    place = (task.position, task.parent_id, task.item_index)
     if not task.parent_id or has_places:
-        return True  # there is one task there, which only a retry, a restart or a skip makes again
-    is_next = _attempts(task) == _attempts(before) + 1 and before.state is TaskState.FAILED
-    return is_next and before.name == task.name and before.failed_at == task.created_at
+        return place  # there is one task there, which only a retry, a restart or a skip makes again
+    return (*place, task.name, _attempts(task), task.created_at)
+
+
+def _expected(task: TaskReport, *, has_places: bool) -> Hashable:
+    place = (task.position, task.parent_id, task.item_index)
+    if not task.parent_id or has_places:
+        return place
+    if task.state is not TaskState.FAILED:
+        return None
+    return (*place, task.name, _attempts(task) + 1, task.failed_at)
 
 
 def _attempts(task: TaskReport) -> int:

@@ -23,6 +23,7 @@ from torkctl.commands.run import run
 from torkctl.commands.schema import schema
 from torkctl.commands.skip import skip
 from torkctl.commands.submit import submit
+from torkctl.commands.tree import tree
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
 from torkctl.commands.watch import watch
@@ -39,6 +40,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "watch": watch,
     "list": list_jobs,
     "get": get,
+    "tree": tree,
     "logs": logs,
     "cancel": cancel,
     "restart": restart,

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tork.errors import NotFound
 from tork.task import TaskState
 from torkctl import diagnostics
 from torkctl.client.api import Api, JobQuery
 from torkctl.errors import UsageProblem
+
+T = TypeVar("T")
 
 LAST = "@last"
 SHORTEST_PREFIX = 6
@@ -59,6 +62,18 @@ def resolve_job(api: Api, reference: str, environ: Mapping[str, str] = os.enviro
 def resolve_jobs(api: Api, references: list[str]) -> list[str]:
     """The ids of the jobs, each once, all of them known to exist as references before any is acted on."""
     return list(dict.fromkeys(resolve_job(api, reference) for reference in references))
+
+
+def watched(reference: str, look: Callable[[Api, str], T]) -> Callable[[Api], T]:
+    """A look at the job of that name: at the same one each time, whatever is submitted meanwhile."""
+    known: list[str] = []
+
+    def look_again(api: Api) -> T:
+        if not known:
+            known.append(resolve_job(api, reference))
+        return look(api, known[0])
+
+    return look_again
 
 
 def _with_prefix(api: Api, prefix: str) -> str:

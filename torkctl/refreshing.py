@@ -19,7 +19,7 @@ from torkctl.settings import OutputFormat
 
 if TYPE_CHECKING:
     from torkctl.client import Api
-    from torkctl.output.listing import Listing
+    from torkctl.output.listing import Listing, Picture
     from torkctl.session import Session
 
 _INTERVAL_SECONDS = 2.0
@@ -27,11 +27,11 @@ _SHORTEST_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
 """Who looks on wants to know soon that the server says nothing."""
 
-Look = Callable[["Api"], "Listing"]
+Look = Callable[["Api"], "Listing | Picture"]
 
 
 def show(session: Session, look: Look, *, watch: bool = False, interval: str | None = None) -> int:
-    """Write what a look at the server finds, once or until somebody interrupts it."""
+    """Write what a look at the server finds, once, or until it can't change any more or somebody interrupts it."""
     seconds = seconds_of("--interval", interval)
     output = session.settings.output
     if not watch and interval is None:
@@ -61,6 +61,8 @@ def _watch(session: Session, look: Look, interval_seconds: float) -> None:
                     )
                 elif is_new:
                     _append(seen, seen_at, session.settings.output)
+                if seen.is_final and not is_away:
+                    return
                 session.stop.wait(interval_seconds)
                 was_away, is_away, is_new = is_away, False, True
                 try:
@@ -77,7 +79,7 @@ def _watch(session: Session, look: Look, interval_seconds: float) -> None:
 
 
 def _screen_lines(
-    seen: Listing, seen_at: datetime, output: OutputFormat, interval_seconds: float, *, is_away: bool
+    seen: Listing | Picture, seen_at: datetime, output: OutputFormat, interval_seconds: float, *, is_away: bool
 ) -> list[str]:
     told = f"reconnecting, data as of {_clock(seen_at)}" if is_away else f"as of {_clock(seen_at)}"
     head = f"every {interval_seconds:g}s, {told} (Ctrl-C ends)"
@@ -89,7 +91,7 @@ def _screen_lines(
     return [head, *lines]
 
 
-def _append(seen: Listing, seen_at: datetime, output: OutputFormat) -> None:
+def _append(seen: Listing | Picture, seen_at: datetime, output: OutputFormat) -> None:
     lines = snapshot_lines(seen, output, _moment(seen_at))
     is_for_people = output in {OutputFormat.TABLE, OutputFormat.WIDE}
     stdout.write_lines([f"as of {_clock(seen_at)}", *lines, ""] if is_for_people else lines)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from torkctl.attempts import runs
+from torkctl.branches import Branch, branches
 from torkctl.client.documents import Composite, JobReport, TaskReport
+from torkctl.endings import SHORT_ID
 from torkctl.error_line import error_line
-from torkctl.nesting import sub_job_id
 from torkctl.output.tables import cell, painted, state_text
 from torkctl.output.times import span
 
@@ -26,95 +26,73 @@ _NO_JOBS: Mapping[str, JobReport] = {}
 
 
 def tree_lines(
-    job: JobReport, *, color: bool, sub_jobs: Mapping[str, JobReport] = _NO_JOBS, with_ids: bool = False
+    job: JobReport,
+    *,
+    color: bool,
+    sub_jobs: Mapping[str, JobReport] = _NO_JOBS,
+    with_ids: bool = False,
+    places: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """The tree, a line a node, the job first. Of `sub_jobs`, by their ids, those that its tasks stand for are in it."""
+    """The tree, a line a node, the job first. Of `sub_jobs`, by their ids, those that its tasks stand for are in it.
+
+    With `places`, the names of nodes by their ids, it also says where tasks run, or wait.
+    """
     ended = job.completed_at or job.failed_at
     duration = span(job.started_at, ended or (datetime.now(UTC) if job.state.is_active else None))
     title = painted(cell(job.name or job.id), "1", color=color)
     first = _joined([title, state_text(job.state.value, color=color), duration])
-    return [first, *_Tree(sub_jobs=dict(sub_jobs), color=color, with_ids=with_ids).branches_of(job, "")]
+    return [first, *_Tree(color=color, with_ids=with_ids, places=places).lines(branches(job, sub_jobs), "")]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Node:
-    """One run of a task, and which of how many it is."""
-
-    task: TaskReport
-    number: int = 1
-    of: int = 1
-
-    @property
-    def is_superseded(self) -> bool:
-        return self.number < self.of
-
-    @property
-    def state(self) -> str:
-        return self.task.state.value if self.task.state else ""
-
-    @property
-    def rank(self) -> int:
-        return _ORDINARY if self.is_superseded else _NOTEWORTHY_FIRST.get(self.state, _ORDINARY)
-
-
-@dataclass(kw_only=True)
 class _Tree:
-    sub_jobs: dict[str, JobReport]
     color: bool
     with_ids: bool
-    children: defaultdict[str, list[TaskReport]] = field(default_factory=lambda: defaultdict(list))
+    places: Mapping[str, str] | None
 
-    def branches_of(self, job: JobReport, indent: str) -> Iterator[str]:
-        known = {task.id for task in job.execution}
-        top: list[TaskReport] = []
-        for task in job.execution:
-            (self.children[task.parent_id] if task.parent_id in known else top).append(task)
-        yield from self.branches(top, indent)
-
-    def branches(self, tasks: Sequence[TaskReport], indent: str) -> Iterator[str]:
-        nodes = [
-            _Node(task=task, number=number, of=len(chain))
-            for chain in runs(tasks)
-            for number, task in enumerate(chain, 1)
-        ]
-        shown = _chosen(nodes)
-        rest = _rest_text(nodes, shown)
-        for index, node in enumerate(shown):
+    def lines(self, siblings: Sequence[Branch], indent: str) -> Iterator[str]:
+        shown = _chosen(siblings)
+        rest = _rest_text(siblings, shown)
+        for index, branch in enumerate(shown):
             is_last = index == len(shown) - 1 and not rest
-            yield indent + ("└── " if is_last else "├── ") + self.line(node)
-            yield from self.below(node.task, indent + ("    " if is_last else "│   "))
+            yield indent + ("└── " if is_last else "├── ") + self.line(branch)
+            yield from self.lines(branch.children, indent + ("    " if is_last else "│   "))
         if rest:
             yield f"{indent}└── {rest}"
 
-    def below(self, task: TaskReport, indent: str) -> Iterator[str]:
-        yield from self.branches(_in_order_of_definition(task, self.children.get(task.id, [])), indent)
-        job = self.sub_jobs.pop(sub_job_id(task), None)
-        if job:
-            yield from self.branches_of(job, indent)
-
-    def line(self, node: _Node) -> str:
-        task, color = node.task, self.color and not node.is_superseded
-        ended = task.completed_at or task.failed_at
+    def line(self, branch: Branch) -> str:
+        task, color = branch.task, self.color and not branch.is_superseded
+        now = datetime.now(UTC) if branch.state == "RUNNING" else None
         parts = [
             cell(task.name or f"#{task.position}"),
             task.id if self.with_ids else "",
-            self.kind(task),
-            state_text(node.state, color=color),
-            span(task.started_at, ended or (datetime.now(UTC) if node.state == "RUNNING" else None)),
-            f"(attempt {node.number} of {node.of})" if node.of > 1 else "",
+            self.kind(branch),
+            state_text(branch.state, color=color),
+            span(task.started_at, branch.ended_at or now),
+            self.place(task, branch.state),
+            f"(attempt {branch.number} of {branch.of})" if branch.of > 1 else "",
             painted(error_line(task.error, _LONGEST_ERROR), "31", color=color),
             error_line(task.reason, _LONGEST_ERROR),
         ]
-        return painted(_joined(parts), _DIMMED, color=self.color and node.is_superseded)
+        return painted(_joined(parts), _DIMMED, color=self.color and branch.is_superseded)
 
-    def kind(self, task: TaskReport) -> str:
+    def place(self, task: TaskReport, state: str) -> str:
+        if self.places is None:
+            return ""
+        if state == "SCHEDULED" and task.queue:
+            return f"in queue {cell(task.queue)}"
+        node = task.node_id if self.with_ids else self.places.get(task.node_id, task.node_id[:SHORT_ID])
+        return f"on {cell(node)}" if node else ""
+
+    def kind(self, branch: Branch) -> str:
+        task = branch.task
         if task.parallel:
             return f"[parallel{_failures_text(task.parallel)}]"
         if task.each:
             return f"[each {task.each.completions}/{task.each.size}{_failures_text(task.each)}]"
         if task.subjob:
             kind = "detached subjob" if task.subjob.detached else "subjob"
-            is_shown = task.subjob.id in self.sub_jobs and not self.with_ids
+            is_shown = branch.sub_job is not None and not self.with_ids
             return f"[{kind}]" if is_shown or not task.subjob.id else f"[{kind} {task.subjob.id}]"
         return ""
 
@@ -123,27 +101,22 @@ def _failures_text(composite: Composite) -> str:
     return f", {composite.failures} failed" if composite.failures else ""
 
 
-def _in_order_of_definition(parent: TaskReport, children: Sequence[TaskReport]) -> Sequence[TaskReport]:
-    """The API has children in the order in which they started."""
-    if not parent.parallel:
-        return children
-    places = {task.name: place for place, task in reversed(list(enumerate(parent.parallel.tasks)))}
-    return sorted(children, key=lambda child: places.get(child.name, len(places)))
+def _rank(branch: Branch) -> int:
+    return _ORDINARY if branch.is_superseded else _NOTEWORTHY_FIRST.get(branch.state, _ORDINARY)
 
 
-def _chosen(nodes: Sequence[_Node]) -> Sequence[_Node]:
-    if len(nodes) <= _MOST_CHILDREN:
-        return nodes
-    chosen = sorted(nodes, key=lambda node: node.rank)[:_MOST_CHILDREN]
-    kept = {node.task.id for node in chosen}
-    return [node for node in nodes if node.task.id in kept]
+def _chosen(siblings: Sequence[Branch]) -> Sequence[Branch]:
+    if len(siblings) <= _MOST_CHILDREN:
+        return siblings
+    kept = {branch.task.id for branch in sorted(siblings, key=_rank)[:_MOST_CHILDREN]}
+    return [branch for branch in siblings if branch.task.id in kept]
 
 
-def _rest_text(nodes: Sequence[_Node], shown: Sequence[_Node]) -> str:
-    if len(nodes) == len(shown):
+def _rest_text(siblings: Sequence[Branch], shown: Sequence[Branch]) -> str:
+    if len(siblings) == len(shown):
         return ""
-    states = Counter(node.state for node in nodes)
-    states.subtract(node.state for node in shown)
+    states = Counter(branch.state for branch in siblings)
+    states.subtract(branch.state for branch in shown)
     return "… and " + ", ".join(f"{count} more {state}" for state, count in states.items() if count)
 
 
