@@ -94,18 +94,19 @@ def submit(
     overrides = Overrides(
         name=name, tags=tags or (), inputs=parse_inputs(inputs or ()), secrets=parse_secrets(secrets or ())
     )
-    submissions = read_submissions(files, overrides)
-    order = _Order(
-        wait=wait or cancel_on_interrupt or any(given is not None for given in (exit_code_from, timeout, junit)),
-        follow=follow,
-        timeout_seconds=seconds,
-        cancel_on_interrupt=cancel_on_interrupt,
-        keys=_keys(submissions, idempotency_key, has_default=ci != "none"),
-        exit_code_from=exit_code_from,
-        output=output,
-        reporter=reporter,
-    )
-    _check(order, submissions)
+    with reporter.before_the_wait(files):
+        submissions = read_submissions(files, overrides)
+        order = _Order(
+            wait=wait or cancel_on_interrupt or any(given is not None for given in (exit_code_from, timeout, junit)),
+            follow=follow,
+            timeout_seconds=seconds,
+            cancel_on_interrupt=cancel_on_interrupt,
+            keys=_keys(submissions, idempotency_key, has_default=ci != "none"),
+            exit_code_from=exit_code_from,
+            output=output,
+            reporter=reporter,
+        )
+        _check(order, submissions)
     with session.api() as api:
         return _carry_out(api, session.patient(api) if order.waits else api, order, submissions)
 
@@ -151,8 +152,9 @@ def _check(order: _Order, submissions: Sequence[Submission]) -> None:
 def _carry_out(api: Api, patient: Api, order: _Order, submissions: Sequence[Submission]) -> int:
     """Patience is for a server that has taken a job: before, it may only be the wrong address."""
     try:
-        for submission, key in zip(submissions, order.keys, strict=True):
-            _send(patient if order.sent else api, order, submission, key)
+        with order.reporter.before_the_wait([submission.source for submission in submissions]):
+            for submission, key in zip(submissions, order.keys, strict=True):
+                _send(patient if order.sent else api, order, submission, key)
     finally:
         # what was submitted before another failed must be known to its owner
         if order.sent:

@@ -31,7 +31,8 @@ def wait(
     seconds = timeout_seconds(timeout)
     reporter = reporter_for(ci, junit)
     with session.api(waiting=True) as api:
-        job_ids = resolve_jobs(api, jobs)
+        with reporter.before_the_wait(jobs):
+            job_ids = resolve_jobs(api, jobs)
         reporter.begin(job_ids)
         waiting = Wait(api=api, job_ids=job_ids, timeout_seconds=seconds, any_one=any_one)
         try:

@@ -83,10 +83,11 @@ def cases_of(job: JobReport, sub_jobs: Mapping[str, JobReport], *, unfinished: s
     )
 
 
-def unknown_cases(job_id: str, *, state: str = "UNKNOWN", unfinished: str) -> JobCases:
+def unknown_cases(job_id: str, *, name: str = "", state: str = "UNKNOWN", unfinished: str) -> JobCases:
     """What there is to say of a job that can't be read."""
-    case = Case(name="(job)", ending=Ending.ERROR, state=state, message=unfinished)
-    return JobCases(job_id=job_id, name="", state=state, cases=[case])
+    message = error_line(plain(unfinished), _LONGEST_MESSAGE)
+    case = Case(name="(job)", ending=Ending.ERROR, state=state, message=message)
+    return JobCases(job_id=job_id, name=name, state=state, cases=[case])
 
 
 @dataclass(kw_only=True)

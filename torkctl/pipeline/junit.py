@@ -25,11 +25,15 @@ _MOST_TEXT = 16_000
 
 def checked_target(option: str, path: Path) -> Path:
     """The path, if a file can be written there. Raises `UsageProblem`."""
-    if path.exists() and not path.is_file():
+    try:
+        is_other, has_place = path.exists() and not path.is_file(), path.parent.is_dir()
+    except OSError as error:
+        raise UsageProblem(f"{option} {path}: can't be written: {error.strerror or error}") from error
+    if is_other:
         raise UsageProblem(f"{option} {path}: is not a file (right would be the name of a file, such as junit.xml)")
-    if not path.parent.is_dir():
+    if not has_place:
         raise UsageProblem(f"{option} {path}: there is no directory {path.parent} (right would be one that exists)")
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path.parent, os.W_OK | os.X_OK):
         raise UsageProblem(f"{option} {path}: nothing can be written in {path.parent}")
     return path
 
@@ -52,7 +56,7 @@ def junit_text(jobs: Sequence[JobCases], tails: Tails | None = None) -> str:
     """The document: a suite a job, a case a task."""
     names = [job.name or job.job_id[:_SHORT_ID] for job in jobs]
     suites = [
-        _suite(job, f"{name} {job.job_id[:_SHORT_ID]}" if names.count(name) > 1 else name, tails)
+        _suite(job, f"{name} {job.job_id[:_SHORT_ID]}".rstrip() if names.count(name) > 1 else name, tails)
         for job, name in zip(jobs, names, strict=True)
     ]
     totals = _attributes(
@@ -78,6 +82,7 @@ def _suite(job: JobCases, name: str, tails: Tails | None) -> str:
     properties = "".join(
         f"      <property{_attributes(name=key, value=value)}/>\n"
         for key, value in (("jobId", job.job_id), ("state", job.state))
+        if value
     )
     cases = "".join(_case(case, name, tails) for case in job.cases)
     return f"  <testsuite{attributes}>\n    <properties>\n{properties}    </properties>\n{cases}  </testsuite>\n"

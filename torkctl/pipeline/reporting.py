@@ -6,13 +6,14 @@ Invariant: nothing here changes the exit code. What can't be written is told, an
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tork.errors import TorkError
+from tork.errors import DefinitionError, TorkError
 from torkctl import diagnostics
 from torkctl.diagnostics import ExitCode
 from torkctl.output import stdout
@@ -37,6 +38,7 @@ _UNFINISHED = {
     ExitCode.DENIED: "the server refused the credentials; how the job ends is unknown",
     ExitCode.NOT_FOUND: "there is no such job any more",
 }
+_PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<col>\d+): (?P<what>.*)", re.DOTALL)
 _CUT_OFF = "torkctl was killed before the wait ended; how the job ends is unknown"
 
 
@@ -55,6 +57,25 @@ class Reporter:
     def is_wanted(self) -> bool:
         """Whether anybody reads a report."""
         return self.junit is not None or self.server is not Server.NONE
+
+    @contextmanager
+    def before_the_wait(self, names: Sequence[str]) -> Iterator[None]:
+        """What fails inside keeps those jobs from being waited for: that is reported, so that no older file is taken for this one."""
+        try:
+            yield
+        except (TorkError, KeyboardInterrupt) as error:
+            self._report_start(names, error)
+            raise
+
+    def _report_start(self, names: Sequence[str], error: BaseException) -> None:
+        problems = list(error.problems) if isinstance(error, DefinitionError) else [str(error) or "interrupted"]
+        if self.junit is not None:
+            from torkctl.pipeline.cases import unknown_cases
+
+            why = f"it was not waited for: {problems[0]}"
+            self._write_junit([unknown_cases("", name=name, unfinished=why) for name in names])
+        if self.server is Server.GITHUB and not isinstance(error, KeyboardInterrupt):
+            diagnostics.write_as_it_is("".join(map(_problem_annotation, problems[:_MOST_ANNOTATIONS])))
 
     def begin(self, job_ids: Sequence[str]) -> None:
         """Say in the file that the wait has no end, for the case that it never gets one."""
@@ -182,6 +203,16 @@ def _read(api: Api, outcome: Outcome) -> JobCases:
     except TorkError as error:
         diagnostics.detail(f"the tasks of job {outcome.job_id} are not known: {error}")
         return _known(outcome)
+
+
+def _problem_annotation(problem: str) -> str:
+    """With its place, where the build server can show it in the file."""
+    from torkctl.workflow_commands import command
+
+    found = _PLACE.match(problem)
+    if not found:
+        return command("error", problem, title="torkctl")
+    return command("error", found["what"], file=found["file"], line=found["line"], col=found["col"])
 
 
 def _annotation(job: JobCases, case: Case, tail: str) -> str:

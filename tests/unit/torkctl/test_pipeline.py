@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.fake_api import FakeApi
@@ -190,6 +190,28 @@ def test_a_file_that_can_not_be_written_is_refused_before_anything_is_sent(
     assert not fake_api.requests_to("/jobs", "POST")
 
 
+def test_what_could_not_be_submitted_takes_the_place_of_an_older_file(
+    fake_api: FakeApi, torkctl: Torkctl, job_file: str, tmp_path: Path, on_github: Path
+) -> None:
+    path = tmp_path / "out.xml"
+    path.write_text("from before")
+    (tmp_path / "bad.yaml").write_text("name: x\ntasks:\n  - nam: y\n")
+    ran = torkctl("submit", "--junit", "out.xml", job_file, "bad.yaml")
+    assert ran.code == 2
+    assert "::error file=bad.yaml,line=3,col=5::tasks[0]: unknown key 'nam'" in ran.err
+    root = read_junit(path)
+    assert [suite.get("name") for suite in root] == [job_file, "bad.yaml"]
+    assert all(
+        "bad.yaml:3:5: tasks[0]: unknown key 'nam'" in (found.get("message") or "") for found in root.iter("error")
+    )
+    fake_api.stop()
+    for arguments in (["submit", job_file], ["wait", JOB[:8]]):
+        path.unlink()
+        assert torkctl(*arguments, "--retry-for", "0s", "--junit", "out.xml").code == 5
+        assert "can't be reached" in text_of(read_junit(path), "(job)", "error")
+    fake_api.start()
+
+
 def test_a_file_that_can_not_be_written_at_the_end_is_told_and_changes_no_code(
     fake_api: FakeApi, torkctl: Torkctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -301,6 +323,10 @@ def test_no_command_makes_a_runner_obey_a_job(
 
 
 @given(st.text(st.sampled_from(":#[] \r\n\tab\u2003")))
+@example("\ta")
+@example("\u2003a")
+@example("x\r a")
+@example("x b")
 def test_no_text_is_obeyed(text: str) -> None:
     shown = defused(text.replace("a", "::error::x").replace("b", "##[error]"))
     assert _runner(shown) == []
