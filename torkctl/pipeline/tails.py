@@ -18,7 +18,7 @@ _OF_FAILURES = (100, 16_000)
 _OF_OTHERS = (20, 4_000)
 """How many lines, and how many characters."""
 
-_MOST_QUESTIONS = 200
+_MOST_QUESTIONS = 100
 
 
 @dataclass(kw_only=True)
