@@ -128,4 +128,9 @@ def same_outcome(one: EngineModel, other: EngineModel) -> None:
 
 
 def _without_versions(rows: dict[str, Any]) -> dict[str, Any]:
-    return {row_id: replace(row, version=0) for row_id, row in rows.items()}
+    return {row_id: _without_version(row) for row_id, row in rows.items()}
+
+
+def _without_version(row: Any) -> Any:
+    redo = getattr(row, "redo", None)
+    return replace(row, version=0) if redo is None else replace(row, version=0, redo=replace(redo, until=0))

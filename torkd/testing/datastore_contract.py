@@ -12,14 +12,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tork.account import GUEST_ID
-from tork.errors import DatastoreUnavailable, IdempotencyConflict, NotFound
+from tork.errors import DatastoreUnavailable, IdempotencyConflict, NotFound, StateConflict
 from tork.job import JobDefinition, JobState
-from tork.task import Parallel, Retry, TaskDefinition, TaskState
+from tork.task import Each, Parallel, Retry, SubJob, TaskDefinition, TaskState
 from torkd.broker.messages import LogPrinted, RunClaimed, RunEnded, RunOutcome
 from torkd.coordinator.handle import Handled, handle
 from torkd.datastore.protocol import Accepted, Beginning, Datastore, Dispatch, IdempotencyKey, JobQuery
 from torkd.engine.changes import OrderKind
-from torkd.engine.events import CancelRequested, EngineEvent, JobSubmitted, RetryDue
+from torkd.engine.events import (
+    CancelRequested,
+    ChildrenDue,
+    EngineEvent,
+    JobSubmitted,
+    RetryDue,
+    RetryRequested,
+    SkipRequested,
+)
 from torkd.engine.rows import TaskRow
 from torkd.testing.messages import a_heartbeat
 
@@ -211,6 +219,38 @@ class DatastoreContract:
         handled = playing.handle(CancelRequested(job_id="job", root_id="job"))
         assert [(order.kind, order.node_id) for order in handled.view.orders] == [(OrderKind.STOP, NODE)]
         assert [task.state for task in playing.datastore.get_job("job").execution] == [TaskState.CANCELLED]
+
+    def test_what_failed_is_told_at_the_end_runs_again_and_is_skipped(self, playing: Playing) -> None:
+        children = Each(list="{{ ['a', 'b', 'c'] }}", task=a_task("{{ item.value }}"), on_failure="continue")
+        playing.submit(TaskDefinition(name="each", each=children), a_task("next"))
+        for name in ("a", "c"):
+            playing.handle(playing.report(name, outcome=RunOutcome.FAILED, error=f"no {name}"))
+        playing.handle(playing.report("b"))
+        told = "2 of 3 have failed:\nitem 0 (a): no a\nitem 2 (c): no c"
+        assert (playing.state(), playing.datastore.get_summary("job").error) == (JobState.FAILED, told)
+        playing.handle(RetryRequested(job_id="job", root_id="job", task_id=playing.task("a").id))
+        each = playing.task("each")
+        playing.handle(ChildrenDue(task_id=each.id, job_id="job", root_id="job"))
+        playing.handle(playing.report("a"))
+        assert playing.datastore.get_summary("job").error == "1 of 3 have failed:\nitem 2 (c): no c"
+        failed = playing.task("c").id
+        playing.handle(SkipRequested(task_id=failed, job_id="job", root_id="job", reason="by hand"))
+        skipped = playing.datastore.get_task(playing.task("c").id)
+        assert (skipped.state, skipped.reason, skipped.id == failed) == (TaskState.SKIPPED, "by hand", False)
+        assert (playing.state(), playing.datastore.get_summary("job").error) == (JobState.RUNNING, "")
+        with pytest.raises(StateConflict):
+            playing.handle(SkipRequested(task_id=failed, job_id="job", root_id="job", reason="again"))
+
+    def test_a_retry_goes_down_into_a_failed_sub_job(self, playing: Playing) -> None:
+        sub = SubJob(name="sub", tasks=[a_task("first"), a_task("second")])
+        handled = playing.submit(TaskDefinition(name="outer", subjob=sub))
+        (sub_id,) = handled.view.new_jobs - {"job"}
+        playing.handle(playing.report("first", sub_id))
+        playing.handle(playing.report("second", sub_id, outcome=RunOutcome.FAILED, error="boom"))
+        playing.handle(RetryRequested(job_id="job", root_id="job"))
+        playing.handle(playing.report("second", sub_id))
+        assert (playing.state(sub_id), playing.state()) == (JobState.COMPLETED, JobState.COMPLETED)
+        assert len(playing.datastore.get_job(sub_id).execution) == 3
 
     def test_events_of_a_root_in_other_hands_are_skipped_and_the_others_go_on(self, playing: Playing) -> None:
         playing.submit(job_id="busy")
