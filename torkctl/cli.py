@@ -23,6 +23,7 @@ from torkctl.commands.run import run
 from torkctl.commands.schema import schema
 from torkctl.commands.skip import skip
 from torkctl.commands.submit import submit
+from torkctl.commands.timeline import timeline
 from torkctl.commands.tree import tree
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
@@ -41,6 +42,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "list": list_jobs,
     "get": get,
     "tree": tree,
+    "timeline": timeline,
     "logs": logs,
     "cancel": cancel,
     "restart": restart,

@@ -50,3 +50,20 @@ def test_the_tree_of_a_job(daemon: Daemon, ended: Any, output: str) -> None:
     else:
         tree = document(text, output)
         assert [tree["state"], *(child["state"] for child in tree["children"])] == ["COMPLETED"] * 4
+
+
+@pytest.mark.parametrize("output", FORMATS)
+def test_the_timeline_of_a_job(daemon: Daemon, ended: Any, output: str) -> None:
+    text = shown(daemon, "timeline", ended["id"], "-o", output)
+    ids = [task["id"] for task in ended["execution"]]
+    if output == "name":
+        assert text.split() == ids
+    elif output in {"table", "wide"}:
+        lines = text.splitlines()
+        assert [line.startswith("* ") and "█" in line for line in lines[1:4]] == [True] * 3
+        assert all((task_id in text) is (output == "wide") for task_id in ids)
+        assert "on the critical path" in lines[-1]
+    else:
+        timeline = document(text, output)
+        assert [task["id"] for task in timeline["tasks"]] == ids
+        assert timeline["criticalRanSeconds"] > 0

@@ -58,6 +58,13 @@ def is_file() -> bool:
         return False
 
 
+def width() -> int | None:
+    """How many columns stdout has to fit into; nothing when it is no terminal."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if is_terminal() else None
+
+
 def uses_color() -> bool:
     """Whether stdout shows colour."""
     return not _manner.no_color and shows_color(is_terminal())

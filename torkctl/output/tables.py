@@ -93,7 +93,7 @@ def fitted_lines(table: Table, width: int, *, color: bool) -> list[str]:
     if table.shortened:
         excess = max(0, _full_width(widths) - width)
         widths[table.shortened] = max(widths[table.shortened] - excess, min(widths[table.shortened], _LEAST))
-    shown = [[_fitted(text, widths[name]) for text in cells] for name, cells in columns.items()]
+    shown = [[fitted(text, widths[name]) for text in cells] for name, cells in columns.items()]
     header, *rows = ([*row] for row in zip(*shown, strict=True))
     styled = [[painted(text, "1", color=color) for text in header]]
     styled += [[_styled(text, color=color) for text in row] for row in rows]
@@ -108,7 +108,8 @@ def _least_width(widths: Mapping[str, int], shortened: str) -> int:
     return _full_width({**widths, shortened: min(widths[shortened], _SHORTEST)}) if shortened else _full_width(widths)
 
 
-def _fitted(text: str, width: int) -> str:
+def fitted(text: str, width: int) -> str:
+    """The text in so many columns of a terminal, cut or filled."""
     from rich.cells import cell_len, set_cell_size
 
     fitted: str = set_cell_size(text, width) if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
