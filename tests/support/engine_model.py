@@ -33,7 +33,7 @@ from torkd.engine.events import (
     RetryRequested,
     SkipRequested,
 )
-from torkd.engine.fanout import FAILURES_NAMED
+from torkd.engine.fanout import FAILURES_LOADED
 from torkd.engine.hook_events import HookEvent
 from torkd.engine.reads import NAMESPACES, NOTHING, Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow, Redo, TaskKind, TaskRow
@@ -287,7 +287,7 @@ class EngineModel:
         failed = [task for task in newest.values() if task.state is TaskState.FAILED]
         view.failures[parent_id] = [
             Failure(task.item_index or 0, task.name, task.error or "")
-            for task in failed[: FAILURES_NAMED + len(view.new_tasks)]
+            for task in failed[: FAILURES_LOADED + len(view.new_tasks)]
         ]
 
     def newest_children(self, parent_id: str) -> dict[int, TaskRow]:

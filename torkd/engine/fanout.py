@@ -32,6 +32,8 @@ ENOUGH_TASKS = 500
 """When one batch has made so many tasks, children of further parents come later: eaches within eaches multiply."""
 FAILURES_NAMED = 100
 """How many of the children that have failed are named in the error of their parent."""
+FAILURES_LOADED = FAILURES_NAMED + 2 * CHUNK
+"""How many are looked for: some of them may be run again or skipped in the same decision."""
 ERRORS_TOLD = 20
 """And of how many of them the error is told, unless it is a long one."""
 LONGEST_ERROR_TOLD = 300

@@ -34,7 +34,7 @@ from torkd.engine.events import (
     RestartRequested,
     RetryRequested,
 )
-from torkd.engine.fanout import FAILURES_NAMED
+from torkd.engine.fanout import FAILURES_LOADED
 from torkd.engine.reads import Reads
 from torkd.engine.rows import TaskRow
 from torkd.engine.view import Failure, Step, View
@@ -339,7 +339,7 @@ def _load_steps(
 
 def load_failures(connection: Connection, view: View, parent_id: str, columns: SealedColumns) -> None:
     """The first children of a task that have failed. Those that the batch has tried again since are not among them."""
-    limit = FAILURES_NAMED + len(view.new_tasks)
+    limit = FAILURES_LOADED + len(view.new_tasks)
     rows = connection.execute(SQL.load_failures, {"parent": parent_id, "limit": limit}).fetchall()
     view.failures[parent_id] = [
         Failure(index, columns.open(job_id, name), columns.open(job_id, error or ""))
