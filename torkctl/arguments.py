@@ -10,7 +10,7 @@ from typer.core import TyperCommand, TyperOption
 
 from tork.durations import parse_seconds
 from tork.errors import DurationError
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.errors import UsageProblem
 from torkctl.output import stdout
 from torkctl.session import Session
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from torkctl.settings import Flags
 
 Jobs = Annotated[
-    list[str], typer.Argument(metavar="JOB...", help="Ids, unique prefixes of at least 6 characters, or @last.")
+    list[str],
+    typer.Argument(
+        metavar="JOB...",
+        autocompletion=completing.jobs,
+        help="Ids, unique prefixes of at least 6 characters, or @last.",
+    ),
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="An id, a unique prefix of at least 6 characters, or @last.")]
 Timeout = Annotated[
@@ -97,8 +102,21 @@ def global_options() -> list[TyperOption]:
     """The options that every command takes. The last one given wins."""
     return [
         _value("endpoint", "--endpoint", "-e", metavar="URL", help="The server, such as http://localhost:8000."),
-        _value("context", "--context", metavar="NAME", help="A server named in ~/.config/torkctl/config.toml."),
-        _value("output", "--output", "-o", metavar="FORMAT", help="table, wide, name, json, jsonl or yaml."),
+        _value(
+            "context",
+            "--context",
+            metavar="NAME",
+            offers=completing.contexts,
+            help="A server named in ~/.config/torkctl/config.toml.",
+        ),
+        _value(
+            "output",
+            "--output",
+            "-o",
+            metavar="FORMAT",
+            offers=completing.formats,
+            help="table, wide, name, json, jsonl or yaml.",
+        ),
         _value("retry_for", "--retry-for", metavar="DURATION", help="How long to retry while the server is away."),
         _switch("no_color", "--no-color", help="No colour (also NO_COLOR)."),
         _switch("quiet", "--quiet", "-q", help="No notices on stderr, only warnings and errors."),
@@ -120,9 +138,21 @@ class Command(TyperCommand):
         return super().invoke(ctx)
 
 
-def _value(field: str, *names: str, metavar: str, help: str) -> TyperOption:  # noqa: A002 - typer's own word
+def _value(
+    field: str,
+    *names: str,
+    metavar: str,
+    help: str,  # noqa: A002 - typer's own word
+    offers: Callable[[str], Any] | None = None,
+) -> TyperOption:
     return TyperOption(
-        param_decls=list(names), type=str, metavar=metavar, help=help, expose_value=False, callback=_keep(field)
+        param_decls=list(names),
+        type=str,
+        metavar=metavar,
+        help=help,
+        expose_value=False,
+        callback=_keep(field),
+        autocompletion=None if offers is None else (lambda _ctx, _args, incomplete: offers(incomplete)),
     )
 
 

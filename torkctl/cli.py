@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,10 @@ _VERBS: dict[str, Callable[..., int]] = {
 _ALIASES: dict[str, Callable[..., int]] = {"ls": list_jobs}
 
 
+_COMPLETE = "_TORKCTL_COMPLETE"
+"""Set by the scripts that --install-completion installs."""
+
+
 class _Root(TyperGroup):
     """The program itself: it takes the global options too, before the verb."""
 
@@ -76,6 +81,8 @@ class _Root(TyperGroup):
 def run_command_line(arguments: Sequence[str]) -> int:
     """Run one command line. Returns its exit code; raises what the verb raises."""
     root = typer.main.get_command(_app())
+    if instruction := os.environ.get(_COMPLETE):
+        return _complete(root, instruction)
     try:
         with root.make_context("torkctl", list(arguments), obj=Session()) as ctx:
             code = root.invoke(ctx)
@@ -87,13 +94,20 @@ def run_command_line(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
+def _complete(root: Any, instruction: str) -> int:
+    """What a shell asks when somebody presses Tab."""
+    from typer.completion import shell_complete
+
+    return shell_complete(root, {"obj": Session()}, "torkctl", _COMPLETE, instruction)
+
+
 def _app() -> typer.Typer:
     app = typer.Typer(
         cls=_Root,
         name="torkctl",
         help="Submit, follow and manage jobs of a Tork server.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode=None,  # rich's help takes twice as long to show
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
@@ -117,8 +131,8 @@ def _version_option() -> TyperOption:
     )
 
 
-def _show_version(_ctx: Any, _param: Any, value: Any) -> Any:
-    if value:
+def _show_version(ctx: Any, _param: Any, value: Any) -> Any:
+    if value and not ctx.resilient_parsing:
         from tork.version import VERSION
         from torkctl.output import stdout
 

@@ -45,6 +45,12 @@ class NamedNoun(Noun):
 
     takes_name = True
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """The verbs, and the names."""
+        offers = super().shell_complete(ctx, incomplete)
+        names = [param for param in self.commands[LIST].params if param.param_type_name == "argument"]
+        return [*offers, *(offer for param in names for offer in param.shell_complete(ctx, incomplete))]
+
 
 def noun(
     name: str, help_text: str, verbs: Mapping[str, Callable[..., int]], *, takes_name: bool = False, within: str = ""

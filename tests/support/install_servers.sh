@@ -19,6 +19,8 @@ needs ip iproute2
 needs systemd-analyze systemd
 needs openssl openssl
 needs curl curl
+needs zsh zsh
+needs fish fish
 needs nginx nginx
 needs iptables iptables
 needs runc runc

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.arguments import Yes
 from torkctl.errors import UsageProblem
 from torkctl.nouns import noun
@@ -16,6 +16,9 @@ from torkctl.session import Session
 from torkctl.settings import ENDPOINT_VARIABLE, output_format
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="What the server is called.")]
+Known = Annotated[
+    str, typer.Argument(metavar="NAME", autocompletion=completing.contexts, help="A server that is named.")
+]
 _SOURCE = "@FILE, env:VARIABLE, or - for a line of stdin"
 
 
@@ -68,7 +71,7 @@ def list_contexts(ctx: typer.Context) -> int:
     return 0
 
 
-def use(ctx: typer.Context, name: Name) -> int:
+def use(ctx: typer.Context, name: Known) -> int:
     """Let a named server be the one that counts.
 
     Example: torkctl context use prod
@@ -138,7 +141,7 @@ def add(
     return 0
 
 
-def remove(ctx: typer.Context, name: Name, yes: Yes = False) -> int:
+def remove(ctx: typer.Context, name: Known, yes: Yes = False) -> int:
     """Forget a named server and its credentials.
 
     Example: torkctl context remove prod --yes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.arguments import Limit, Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from torkctl.output.listing import Listing
     from torkctl.output.tables import Table
 
-Letters = Annotated[list[str], typer.Argument(metavar="ID...", help="Dead letters, as the list shows them.")]
+Letters = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="ID...", autocompletion=completing.dead_letters, help="Dead letters, as the list shows them."
+    ),
+]
 
 
 def app() -> typer.Typer:
@@ -42,7 +47,12 @@ def list_dead_letters(ctx: typer.Context, limit: Limit = 100) -> int:
 
 def show(
     ctx: typer.Context,
-    letter: Annotated[str, typer.Argument(metavar="ID", help="A dead letter, as the list shows it.")],
+    letter: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", autocompletion=completing.dead_letters, help="A dead letter, as the list shows it."
+        ),
+    ],
 ) -> int:
     """Show why one could not be handled, and the message.
 
@@ -73,7 +83,10 @@ def show(
 def replay(
     ctx: typer.Context,
     letters: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID]...", help="Dead letters, as the list shows them.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID]...", autocompletion=completing.dead_letters, help="Dead letters, as the list shows them."
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are there now.")] = False,
 ) -> int:
@@ -97,7 +110,10 @@ def replay(
 
 def purge(
     ctx: typer.Context,
-    letters: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these; else all.")] = None,
+    letters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", autocompletion=completing.dead_letters, help="Only these; else all."),
+    ] = None,
     yes: Yes = False,
 ) -> int:
     """Remove dead letters: those that are named, or all.

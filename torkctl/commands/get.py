@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tork.errors import NotFound
+from torkctl import completing
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
 
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
 
 def get(
     ctx: typer.Context,
-    reference: Annotated[str, typer.Argument(metavar="JOB|TASK", help="A job, the id of a task, or a scheduled job.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB|TASK",
+            autocompletion=completing.jobs_and_schedules,
+            help="A job, the id of a task, or a scheduled job.",
+        ),
+    ],
 ) -> int:
     """Show everything about a job, a task or a schedule.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.arguments import Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -36,7 +36,10 @@ def list_keys(ctx: typer.Context) -> int:
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is called.")],
-    roles: Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="Give a role. Repeatable.")] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--role", metavar="ROLE", autocompletion=completing.roles, help="Give a role. Repeatable."),
+    ] = None,
 ) -> int:
     """Make a key, and show it this one time.
 
@@ -59,7 +62,9 @@ def create(
 
 def revoke(
     ctx: typer.Context,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of keys.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", autocompletion=completing.keys, help="Names of keys.")
+    ],
     yes: Yes = False,
 ) -> int:
     """Delete keys: they are useless from then on.

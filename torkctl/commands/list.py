@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import completing
 from torkctl.arguments import Interval, Watch, count_of
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
@@ -28,7 +29,9 @@ def list_jobs(
         list[str] | None,
         typer.Argument(metavar="[QUERY]...", help="Words of the name, description or state; tag:NAME."),
     ] = None,
-    states: Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help=_STATE_HELP)] = None,
+    states: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", autocompletion=completing.states, help=_STATE_HELP)
+    ] = None,
     tags: Annotated[
         list[str] | None, typer.Option("--tag", metavar="TAG", help="Only jobs with that tag. Repeatable.")
     ] = None,

@@ -11,7 +11,7 @@ import typer
 
 from tork.durations import parse_duration
 from tork.errors import DurationError, NotFound, TorkError
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.diagnostics import ExitCode
 from torkctl.errors import UsageProblem
 from torkctl.session import Session
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 def logs(
     ctx: typer.Context,
-    reference: Annotated[str, typer.Argument(metavar="JOB|TASK", help="A job, or the id of a task.")],
+    reference: Annotated[
+        str, typer.Argument(metavar="JOB|TASK", autocompletion=completing.jobs, help="A job, or the id of a task.")
+    ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job or task has ended.")] = False,
     tail: Annotated[int | None, typer.Option("--tail", min=0, metavar="N", help="Only the last N lines.")] = None,
     since: Annotated[

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.arguments import Interval, Watch, Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -33,7 +33,9 @@ def app() -> typer.Typer:
 
 def list_queues(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Only this queue.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", autocompletion=completing.queues, help="Only this queue.")
+    ] = None,
     watch: Watch = False,
     interval: Interval = None,
 ) -> int:
@@ -50,7 +52,7 @@ def list_queues(
 
 def delete(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A queue of tasks.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=completing.queues, help="A queue of tasks.")],
     yes: Yes = False,
 ) -> int:
     """Drop what waits in a queue of tasks.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import diagnostics
+from torkctl import completing, diagnostics
 from torkctl.arguments import Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from torkctl.client import Api
     from torkctl.output.listing import Listing
 
-Role = Annotated[str, typer.Argument(metavar="ROLE", help="A role's slug, such as admin.")]
-User = Annotated[str, typer.Argument(metavar="USER", help="A username.")]
+Role = Annotated[
+    str, typer.Argument(metavar="ROLE", autocompletion=completing.roles, help="A role's slug, such as admin.")
+]
+User = Annotated[str, typer.Argument(metavar="USER", autocompletion=completing.users, help="A username.")]
 
 
 def app() -> typer.Typer:
@@ -79,7 +81,9 @@ def take(ctx: typer.Context, role: Role, user: User) -> int:
 
 def delete(
     ctx: typer.Context,
-    roles: Annotated[list[str], typer.Argument(metavar="ROLE...", help="Slugs of roles.")],
+    roles: Annotated[
+        list[str], typer.Argument(metavar="ROLE...", autocompletion=completing.roles, help="Slugs of roles.")
+    ],
     yes: Yes = False,
 ) -> int:
     """Delete roles; nobody has them any more.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import completing
 from torkctl.arguments import Interval, Watch, Yes, count_of
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from torkctl.output.listing import Listing
 
 _HELP = "An id, a unique beginning of one of at least 6 characters, or a name."
-Schedule = Annotated[str, typer.Argument(metavar="SCHEDULE", help=_HELP)]
-Schedules = Annotated[list[str], typer.Argument(metavar="SCHEDULE...", help=_HELP)]
+Schedule = Annotated[str, typer.Argument(metavar="SCHEDULE", autocompletion=completing.schedules, help=_HELP)]
+Schedules = Annotated[list[str], typer.Argument(metavar="SCHEDULE...", autocompletion=completing.schedules, help=_HELP)]
 _COUNT = 5
 
 

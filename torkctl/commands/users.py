@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import completing
 from torkctl.arguments import Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 _ME = "me"
 _SOURCE = "@FILE, env:VARIABLE, or - for a line of stdin. Without it: typed."
-Name = Annotated[str, typer.Argument(metavar="NAME", help="A username, or me for one's own.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Usernames.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", autocompletion=completing.users, help="A username, or me for one's own.")
+]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", autocompletion=completing.users, help="Usernames.")]
 Password = Annotated[str | None, typer.Option("--password", metavar="SOURCE", help=f"The new password: {_SOURCE}")]
 
 
@@ -62,7 +65,10 @@ def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The username.")],
     full_name: Annotated[str, typer.Option("--name", metavar="TEXT", help="The user's name.")] = "",
-    roles: Annotated[list[str] | None, typer.Option("--role", metavar="ROLE", help="Give a role. Repeatable.")] = None,
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--role", metavar="ROLE", autocompletion=completing.roles, help="Give a role. Repeatable."),
+    ] = None,
     password: Password = None,
 ) -> int:
     """Create a user.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import completing
 from torkctl.arguments import Interval, Watch
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -29,7 +30,12 @@ def app() -> typer.Typer:
 def webhooks(
     ctx: typer.Context,
     job: Annotated[
-        str, typer.Argument(metavar="JOB", help="An id, a unique prefix of at least 6 characters, or @last.")
+        str,
+        typer.Argument(
+            metavar="JOB",
+            autocompletion=completing.jobs,
+            help="An id, a unique prefix of at least 6 characters, or @last.",
+        ),
     ],
     watch: Watch = False,
     interval: Interval = None,
