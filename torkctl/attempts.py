@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tork.task import TaskState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from torkctl.client.documents import Attempts, TaskReport
 
 _DEFAULT_DELAY_SECONDS = 1.0
 _DEFAULT_SCALING_FACTOR = 2.0
-_LONGEST_DELAY_SECONDS = 300.0
+_LONGEST_DELAY_SECONDS = 7 * 86_400.0
+"""The engine waits no longer."""
 
 
 def has_retry_left(task: TaskReport) -> bool:
@@ -31,6 +37,20 @@ def retry_delay_seconds(retry: Attempts) -> float:
         initial = _DEFAULT_DELAY_SECONDS
     factor = (retry.scaling_factor or _DEFAULT_SCALING_FACTOR) ** retry.attempts
     return max(0.0, min(initial * factor, _LONGEST_DELAY_SECONDS))
+
+
+def retry_at(task: TaskReport) -> datetime | None:
+    """When a run that was made to retry another one begins. None for one that retries nothing."""
+    if task.retry is None or not task.retry.attempts or task.created_at is None:
+        return None
+    before = structs.replace(task.retry, attempts=task.retry.attempts - 1)
+    return task.created_at + timedelta(seconds=retry_delay_seconds(before))
+
+
+def runs_of(task: TaskReport, execution: Sequence[TaskReport]) -> list[TaskReport]:
+    """All runs of the task in their order, among the tasks of its job."""
+    there = [other for other in execution if (other.parent_id, other.position) == (task.parent_id, task.position)]
+    return next((chain for chain in runs(there) if task.id in {run.id for run in chain}), [task])
 
 
 def runs(siblings: Sequence[TaskReport]) -> list[list[TaskReport]]:

@@ -29,6 +29,7 @@ from torkctl.commands.tree import tree
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
 from torkctl.commands.watch import watch
+from torkctl.commands.why import why
 from torkctl.diagnostics import ExitCode
 from torkctl.nouns import NOUNS, load
 from torkctl.session import Session
@@ -45,6 +46,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "tree": tree,
     "timeline": timeline,
     "logs": logs,
+    "why": why,
     "cancel": cancel,
     "restart": restart,
     "retry": retry,

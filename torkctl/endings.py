@@ -78,7 +78,7 @@ def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:
     error = job.error
     inside: JobReport | None = job if isinstance(job, JobReport) and job.state is JobState.FAILED else None
     while inside is not None:
-        culprit = _culprit(inside.execution)
+        culprit = culprit_of(inside.execution)
         if culprit is None:
             break
         path.append(culprit.name or culprit.id[:SHORT_ID])
@@ -90,7 +90,7 @@ def _reason(job: JobSummary, sub_jobs: Mapping[str, JobReport]) -> str:
     return f"task '{'/'.join(path)}': {reason}"
 
 
-def _culprit(execution: list[TaskReport]) -> TaskReport | None:
+def culprit_of(execution: Sequence[TaskReport]) -> TaskReport | None:
     """The task that failed: of a composite, the one inside it, unless its own error tells of several."""
     failed = [task for task in execution if task.state is TaskState.FAILED]
     gone_on = {task.id for task in failed if _failures(task)}

@@ -15,6 +15,7 @@ EXPORTED = {
     },
     "tork.expression": {"Date", "Duration", "Limits", "Summary", "check", "evaluate", "references", "render"},
     "torkctl.client": {"Api", "Patience", "Transport", "follow_job", "follow_log"},
+    "torkctl.reasons": {"Evidence", "Facts", "Reason", "Subject", "explain", "explain_schedule"},
     "torkd": {"Engine", "__version__"},
     "torkd.api.streams": {
         "DetachedBody", "Doorbell", "EverythingFeed", "Feed", "JobFeed", "LogFeed", "StreamHub", "Told", "WaitFeed",

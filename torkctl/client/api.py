@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 import msgspec
 
+from tork.account import AuditEntry
 from tork.diagnosis import Diagnosis, Treatment
 from tork.errors import NotFound, StateConflict
 from tork.job import JobState, JobSummary
 from tork.log import TaskLogPart
+from tork.node import Node, Queue
 from tork.page import Page
 from tork.task import TaskState
 from torkctl.client.documents import HealthReport, JobReport, Submitted, TaskReport
@@ -127,6 +129,19 @@ class Api:
         """One page of a log, newest part first. `path` is `/jobs/{id}` or `/tasks/{id}`."""
         query = {"page": page, "size": LARGEST_LOG_PAGE}
         return read(self._send("GET", f"{path}/log", query=query, patience=patience), Page[TaskLogPart])
+
+    def queues(self, *, patience: Patience | None = None) -> list[Queue]:
+        """The queues of tasks, of the coordinators and of nodes."""
+        return read(self._send("GET", "/queues", patience=patience), list[Queue])
+
+    def nodes(self, *, patience: Patience | None = None) -> list[Node]:
+        """The nodes that were heard of lately."""
+        return read(self._send("GET", "/nodes", patience=patience), list[Node])
+
+    def acts(self, target: str, action: str, *, patience: Patience | None = None) -> list[AuditEntry]:
+        """Who did that to the job or whatever has that id, the latest first. Raises `Denied` for all but admins."""
+        query = {"target": target, "action": action}
+        return read(self._send("GET", "/audit", query=query, patience=patience), Page[AuditEntry]).items
 
     def cancel(self, job_id: str) -> None:
         """Ask for the job's end. Raises `StateConflict` when it has ended already."""

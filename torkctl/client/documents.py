@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from msgspec import field
+
 from tork.job import JobState, JobSummary
 from tork.task import TaskState
 from tork.wire import Told
@@ -46,6 +48,7 @@ class Composite(Told, frozen=True, kw_only=True):
     """How far an each or a parallel is."""
 
     size: int = 0
+    concurrency: int = 0
     completions: int = 0
     failures: int = 0
     tasks: list[TaskOutline] = []
@@ -74,6 +77,7 @@ class TaskOutline(Told, frozen=True, kw_only=True):
     """A task in the job's definition: its name, and what is inside it."""
 
     name: str = ""
+    if_: str = field(name="if", default="")
     each: Composite | None = None
     parallel: Composite | None = None
     subjob: SubJobLink | None = None
@@ -92,6 +96,8 @@ class TaskReport(TaskOutline, frozen=True, kw_only=True):
     id: str = ""
     job_id: str = ""
     parent_id: str = ""
+    redelivered: int = 0
+    timeout: str = ""
     position: int = 0
     state: TaskState | None = None
     created_at: datetime | None = None

@@ -10,12 +10,13 @@ import pytest
 from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl
 from tork.job import JobState, JobSummary
-from tork.task import TaskState, TaskSummary
+from tork.task import Retry, TaskState, TaskSummary
 from torkctl.attempts import retry_delay_seconds, runs
 from torkctl.client import Api, Patience, Transport, follow_job
 from torkctl.client.documents import Attempts, TaskReport
 from torkctl.client.progression import Progression
 from torkctl.settings import Credentials
+from torkd.engine.tasks import retry_delay
 
 JOB = "a" * 32
 RETRY = {"limit": 2, "initialDelay": "200ms"}
@@ -114,12 +115,21 @@ def test_a_retry_reads_as_one(fake_api: FakeApi, torkctl: Torkctl, job_file: str
         (Attempts(limit=3), 1),
         (Attempts(limit=3, attempts=2), 4),
         (Attempts(limit=3, initial_delay="200ms", scaling_factor=3, attempts=1), 0.6),
-        (Attempts(limit=9, initial_delay="5m", attempts=8), 300),
+        (Attempts(limit=9, initial_delay="5m", attempts=8), 76_800),
+        (Attempts(limit=9, initial_delay="5m", scaling_factor=10, attempts=8), 7 * 86_400),
     ],
-    ids=["as if not said", "twice as long each time", "as told", "no longer than 5m"],
+    ids=[
+        "as if not said",
+        "twice as long each time",
+        "as told",
+        "longer than the first may be",
+        "no longer than a week",
+    ],
 )
 def test_the_wait_before_a_retry_is_that_of_the_engine(attempts: Attempts, seconds: float) -> None:
     assert retry_delay_seconds(attempts) == pytest.approx(seconds)
+    policy = Retry(limit=attempts.limit, initial_delay=attempts.initial_delay, scaling_factor=attempts.scaling_factor)
+    assert retry_delay(policy, attempts.attempts + 1).total_seconds() == pytest.approx(seconds)
 
 
 def test_children_of_the_same_name_are_no_retries_of_each_other() -> None:
