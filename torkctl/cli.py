@@ -25,6 +25,7 @@ from torkctl.commands.schema import schema
 from torkctl.commands.skip import skip
 from torkctl.commands.submit import submit
 from torkctl.commands.timeline import timeline
+from torkctl.commands.top import top
 from torkctl.commands.tree import tree
 from torkctl.commands.validate import validate
 from torkctl.commands.wait import wait
@@ -45,6 +46,7 @@ _VERBS: dict[str, Callable[..., int]] = {
     "get": get,
     "tree": tree,
     "timeline": timeline,
+    "top": top,
     "logs": logs,
     "why": why,
     "cancel": cancel,

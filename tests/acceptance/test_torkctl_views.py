@@ -67,3 +67,18 @@ def test_the_timeline_of_a_job(daemon: Daemon, ended: Any, output: str) -> None:
         timeline = document(text, output)
         assert [task["id"] for task in timeline["tasks"]] == ids
         assert timeline["criticalRanSeconds"] > 0
+
+
+@pytest.mark.parametrize("output", ["table", "json", "name"])
+def test_the_cluster_on_one_screen(daemon: Daemon, ended: Any, output: str) -> None:
+    text = shown(daemon, "top", "-o", output)
+    if output == "name":
+        assert text == ""
+    elif output == "table":
+        assert text.splitlines()[1].split()[:3] == ["jobs", "0", "0"]
+        assert "default" in text
+        assert "UP" in text
+    else:
+        cluster = document(text, output)
+        assert cluster["jobs"]["running"] == 0
+        assert [node for node in cluster["nodes"] if node.get("queue")]

@@ -57,6 +57,11 @@ class Api:
             body = error.body
         return read(body, HealthReport)
 
+    def figures(self) -> str:
+        """All figures of the server, as Prometheus reads them."""
+        accept = {"Accept": "text/plain"}
+        return self.transport.send("GET", "/metrics", patience=self.patience(), headers=accept).decode(errors="replace")
+
     def diagnosis(self) -> Diagnosis:
         """Every invariant, and whether it holds."""
         return read(self._send("GET", "/doctor"), Diagnosis)

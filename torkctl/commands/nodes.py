@@ -50,12 +50,13 @@ def _look(api: Api) -> Listing:
         document=raw,
         items=raw,
         names=[node.id for node in nodes],
-        table=lambda output: _table(nodes, output),
+        table=lambda output: nodes_table(nodes, output),
         kind="nodes",
     )
 
 
-def _table(nodes: Sequence[Node], output: OutputFormat) -> Table:
+def nodes_table(nodes: Sequence[Node], output: OutputFormat) -> Table:
+    """A row a node."""
     from torkctl.output.tables import Table
     from torkctl.output.times import age, moment
 

@@ -102,7 +102,7 @@ class _Look:
             document=raw if self._name is None else raw[0],
             items=raw,
             names=[queue.name for queue in queues],
-            table=lambda output: _table(queues, rates if self._with_rate else None, output),
+            table=lambda output: queues_table(queues, rates if self._with_rate else None, output),
             kind="queues",
         )
 
@@ -116,7 +116,8 @@ class _Look:
         return {queue.name: f"{(queue.size - sizes[queue.name]) / seconds:+.1f}/s" for queue in known}
 
 
-def _table(queues: Sequence[Queue], rates: dict[str, str] | None, output: OutputFormat) -> Table:
+def queues_table(queues: Sequence[Queue], rates: dict[str, str] | None, output: OutputFormat) -> Table:
+    """A row a queue, with the rates if they are known."""
     from tork.task import is_task_queue
     from torkctl.output.tables import Table
 
