@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/pytest
 WORKERS ?= auto
 
-.PHONY: help hello serve test lint check bench million chaos soak watch-proof day load fuzz servers clean
+.PHONY: help hello serve test lint check bench million chaos soak watch-proof wait-proof day load fuzz servers clean
 
 help:  ## what there is
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,9 @@ soak: $(BIN)/.dev servers  ## tasks of minutes, longer than RabbitMQ lets a mess
 
 watch-proof: $(BIN)/.dev  ## 2,000 files dropped into watched folders while watchers and server are killed, and what became of each
 	$(BIN)/python -m tests.inbox
+
+wait-proof: $(BIN)/.dev servers  ## 300 waits of torkctl through a bad network while all else is killed: exit codes and logs against the database
+	$(BIN)/python -m tests.waits
 
 day: $(BIN)/.dev  ## a day of work in five minutes, and what becomes of the tables
 	$(BIN)/python -m tests.day
