@@ -84,7 +84,9 @@ class World:
         self._check_errors(outcome)
         for event in events if len(events) > 1 else []:
             twin.handle(event, all_waiting=True)
-        if len(events) > 1:
+        if reopened := self._reopened(before, events):
+            assert reopened <= {due.task_id for due in self.model.unfolding}, "its children come in another batch"
+        elif len(events) > 1:
             engine_promises.same_outcome(self.model, twin)
         elif not isinstance(events[0], ChildrenDue | RestartRequested | RetryRequested) and not self._is_held_back(
             events[0]
@@ -98,6 +100,16 @@ class World:
         self._check_owners()
         self._carry_out(outcome)
         return outcome
+
+    def _reopened(self, before: EngineModel, events: Sequence[EngineEvent]) -> set[str]:
+        """Tasks whose children were due before the batch ran them again: of those it has loaded no children."""
+        due = {event.task_id for event in events if isinstance(event, ChildrenDue)} if len(events) > 1 else set()
+        return {
+            task_id
+            for task_id in due & before.tasks.keys()
+            if before.tasks[task_id].state is not TaskState.RUNNING
+            and self.model.tasks[task_id].state is TaskState.RUNNING
+        }
 
     def _check_errors(self, outcome: Outcome) -> None:
         for error in outcome.errors:
