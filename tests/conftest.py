@@ -6,6 +6,7 @@ A missing server may be skipped at home. With `CI=true` a skip is a failure: nob
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Generator, Iterator
@@ -25,6 +26,9 @@ settings.register_profile("default", max_examples=40, deadline=None, suppress_he
 settings.register_profile("long", parent=settings.get_profile("default"), max_examples=1_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+
+# A shell ignores it for what runs in its background, and so would every program that a test starts and then interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As in the daemons: with Python's own 5 ms, threads that do much and wait much spend a test's time waiting for each other.
 sys.setswitchinterval(0.0005)
