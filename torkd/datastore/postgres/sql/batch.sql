@@ -217,8 +217,8 @@ WITH changed_jobs AS (
     UPDATE jobs j SET state = r.state, position = r.position, progress = r.progress, version = r.version,
         started_at = r.started_at, completed_at = r.completed_at, failed_at = r.failed_at, delete_at = r.delete_at,
         error = coalesce(r.error, j.error), result = coalesce(r.result, j.result)
-    FROM json_to_recordset(%(jobs)s::json) AS r (
-        id text, state text, position int, progress float8, version bigint, started_at timestamptz,
+    FROM json_to_recordset(%(jobs)s::json) r (
+        id text, state text, position int, progress float8, version int8, started_at timestamptz,
         completed_at timestamptz, failed_at timestamptz, delete_at timestamptz, error text, result text)
     WHERE j.id = r.id
 ),
@@ -228,22 +228,22 @@ new_tasks AS (
                        completed_at, failed_at, due_at, progress, error, result, log_parts, size, created, released,
                        completions, concurrency, goes_on, failures, redo_left, redo, reason, is_raw, subjob_id, scope, spec,
                        version)
-    SELECT r.id, r.job_id, r.root_id, r.parent_id, r.position, r.item_index, r.kind, r.state, r.name, r.queue, r.priority,
-           r.var, r.retry, r.attempts, r.dispatch, r.redelivered, r.run_id, r.node_id, r.lease_id, r.created_at,
-           r.scheduled_at, r.started_at, r.completed_at, r.failed_at, r.due_at, r.progress, r.error, r.result, r.log_parts,
-           r.size, r.created, r.released, r.completions, r.concurrency, r.goes_on, r.failures,
-           r.redo_left, r.redo, r.reason, r.is_raw, r.subjob_id, r.scope,
-           coalesce(r.spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), r.version
-    FROM json_to_recordset(%(new_tasks)s::json) AS r (
+    SELECT id, job_id, root_id, parent_id, position, item_index, kind, state, name, queue, priority,
+           var, retry, attempts, dispatch, redelivered, run_id, node_id, lease_id, created_at,
+           scheduled_at, started_at, completed_at, failed_at, due_at, progress, error, result, log_parts,
+           size, created, released, completions, concurrency, goes_on, failures,
+           redo_left, redo, reason, is_raw, subjob_id, scope,
+           coalesce(spec, (SELECT c.spec FROM tasks c WHERE c.id = r.copy_of)), version
+    FROM json_to_recordset(%(new_tasks)s::json) r (
         id text, job_id text, root_id text, parent_id text, position int, item_index int, kind text, state text, name text,
         queue text, priority int, var text, retry text, attempts int, dispatch int, redelivered int, run_id text,
         node_id text, lease_id text, created_at timestamptz, scheduled_at timestamptz, started_at timestamptz,
         completed_at timestamptz, failed_at timestamptz, due_at timestamptz, progress float8, error text, result text,
-        log_parts int, size int, created int, released int, completions int, concurrency int, goes_on boolean,
-        failures int, redo_left int, redo text, reason text, is_raw boolean, subjob_id text, scope text, spec text,
-        version bigint, copy_of text)
+        log_parts int, size int, created int, released int, completions int, concurrency int, goes_on bool,
+        failures int, redo_left int, redo text, reason text, is_raw bool, subjob_id text, scope text, spec text,
+        version int8, copy_of text)
 ),
-changed_tasks AS (
+changed AS (
     UPDATE tasks t SET state = r.state, queue = r.queue, dispatch = r.dispatch, redelivered = r.redelivered,
         run_id = r.run_id, node_id = r.node_id, lease_id = r.lease_id, scheduled_at = coalesce(r.scheduled_at, t.scheduled_at),
         started_at = coalesce(r.started_at, t.started_at), completed_at = coalesce(r.completed_at, t.completed_at),
@@ -251,26 +251,26 @@ changed_tasks AS (
         error = coalesce(r.error, t.error), result = coalesce(r.result, t.result), log_parts = r.log_parts, size = r.size,
         created = r.created, released = r.released, completions = r.completions, concurrency = r.concurrency,
         failures = r.failures, redo_left = r.redo_left, redo = r.redo, reason = coalesce(r.reason, t.reason), subjob_id = r.subjob_id, version = r.version
-    FROM json_to_recordset(%(tasks)s::json) AS r (
+    FROM json_to_recordset(%(tasks)s::json) r (
         id text, state text, queue text, dispatch int, redelivered int, run_id text, node_id text, lease_id text,
         scheduled_at timestamptz, started_at timestamptz, completed_at timestamptz, failed_at timestamptz,
         due_at timestamptz, progress float8, error text, result text, log_parts int, size int, created int, released int,
         completions int, concurrency int, failures int, redo_left int, redo text, reason text, subjob_id text,
-        version bigint)
+        version int8)
     WHERE t.id = r.id
 ),
 context AS (
     INSERT INTO job_context (job_id, key, namespace, value)
-    SELECT job_id, key, namespace, value
-    FROM json_to_recordset(%(context)s::json) AS r (job_id text, key text, namespace text, value text)
+    SELECT *
+    FROM json_to_recordset(%(context)s::json) r (job_id text, key text, namespace text, value text)
     ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value
 ),
-handed_out AS (
+sent AS (
     INSERT INTO outbox (task_id, dispatch)
-    SELECT task_id, dispatch FROM json_to_recordset(%(sent)s::json) AS r (task_id text, dispatch int)
+    SELECT * FROM json_to_recordset(%(sent)s::json) r (task_id text, dispatch int)
     ON CONFLICT DO NOTHING
 )
-DELETE FROM outbox o USING json_to_recordset(%(published)s::json) AS r (task_id text, dispatch int)
+DELETE FROM outbox o USING json_to_recordset(%(published)s::json) r (task_id text, dispatch int)
 WHERE o.task_id = r.task_id AND o.dispatch = r.dispatch;
 
 -- name: put_context
