@@ -4,6 +4,7 @@ Usage: api_process.py ADDRESS|- [key=value ...]   drain=SECONDS how long drainin
 large=BYTES of the description of job `large`, tls=DIRECTORY with certificates, receive=SECONDS a request may take to arrive,
 limit=BYTES of the largest body, waiting=BYTES of requests, unsent=BYTES of answers, lots=COUNT of the tasks of the jobs `many` and `broken`
 `PUT /jobs/ID/cancel` ends job ID, `PUT /jobs/ID/restart` prints a part of its log; `PUT /jobs/held/cancel` ends at SIGHUP.
+`GET /trickle` tells one line, and more without end after SIGHUP; with `?broken=1` it fails instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+import falcon
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -33,6 +36,7 @@ from torkd.api.streams import Doorbell, StreamHub
 from torkd.api.tls import Tls
 from torkd.broker.memory import MemoryBroker
 from torkd.checks import Checks
+from torkd.endpoints import Endpoint, EndpointContext
 
 
 class Lots(FakeReading):
@@ -57,6 +61,29 @@ class Steered(FakeCommands):
 
     def restart(self, job_id: str) -> None:
         self.reading.print(job_id, "t1", next(NUMBERS), f"hello from {os.getpid()}")
+
+
+class Trickle:
+    """The body of a plugin's answer, whose end goes wrong."""
+
+    def __init__(self, *, is_broken: bool) -> None:
+        self.is_broken = is_broken
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"one\n"
+        if self.is_broken:
+            raise RuntimeError("this trickle is broken")
+        RELEASED.wait()
+        while True:
+            yield b"more\n" * 10_000
+
+    def close(self) -> None:
+        say("closing the trickle")
+        raise RuntimeError("this trickle can't be closed")
+
+
+def trickle(req: falcon.Request, resp: falcon.Response, context: EndpointContext) -> None:
+    resp.stream = Trickle(is_broken="broken" in req.params)
 
 
 NUMBERS = itertools.count(1)
@@ -90,6 +117,7 @@ def start(drain_seconds: float, *, most: int, fails: bool, large: int, limit: in
             streams=streams,
             checks=Checks({"datastore": lambda: None}),
             options=ApiOptions(body_limit=limit),
+            endpoints=(Endpoint(method="GET", path="/trickle", handler=trickle),),
         )
     )
     stop = threading.Event()

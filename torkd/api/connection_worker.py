@@ -209,7 +209,8 @@ class ConnectionWorker(ThreadWorker):
             self._outgoing[conn] = outgoing
             self.poller.register(conn.sock, selectors.EVENT_WRITE, partial(self._on_writable, conn))
         else:
-            making = self._makers.submit(outgoing.go_on, conn.sock)
+            makers = self._makers if outgoing.is_costly else self.tpool
+            making = makers.submit(outgoing.go_on, conn.sock)
             making.add_done_callback(lambda made: self.method_queue.defer(self._on_made, conn, outgoing, made))
 
     def _on_made(self, conn: TConn, outgoing: Outgoing, made: Future[Any]) -> None:
@@ -221,7 +222,6 @@ class ConnectionWorker(ThreadWorker):
             log.warning("an answer was cut off: %s", error)
         elif not isinstance(error, OSError):
             log.error("an answer was cut off unexpectedly", exc_info=error)
-        outgoing.close()
         self._close_now(conn)
 
     def _on_writable(self, conn: TConn, client: Any) -> None:
@@ -239,7 +239,7 @@ class ConnectionWorker(ThreadWorker):
     def _give_up(self, conn: TConn) -> None:
         outgoing = self._outgoing.pop(conn)
         self.poller.unregister(conn.sock)
-        outgoing.close()
+        self.tpool.submit(outgoing.close)  # whatever a plugin does there
         self._close_now(conn)
 
     def _close_now(self, conn: TConn) -> None:
@@ -286,9 +286,8 @@ class ConnectionWorker(ThreadWorker):
         if resp.status_code == _TOO_LARGE:
             resp.force_close()  # the rest of the body is not worth reading
         outgoing = Outgoing(resp, body, time.monotonic())
-        outgoing.make()
         conn.sock.setblocking(False)
-        outgoing.send(conn.sock, time.monotonic())
+        outgoing.send_part(conn.sock)  # what goes wrong here can still be told
         outgoing.keeps = not resp.should_close()
         return outgoing
 

@@ -5,9 +5,9 @@ What a client has not taken waits without a thread, and all of that together is 
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,12 @@ from gunicorn.http import wsgi
 
 from torkd.api.streams.body import Head
 
+log = logging.getLogger(__name__)
+
 STALLED_SECONDS = 60.0
 """How long a client may take nothing."""
 MOST_UNSENT = 64 * 1024 * 1024
 """What all clients may be owed together: above it those are dropped that have taken nothing for longest."""
-_MUCH = 1024 * 1024
-"""Of a body of any number of parts no more are made while a client is owed this much."""
 _PIECE = 256 * 1024
 _PIECES_AT_ONCE = 8
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -98,8 +98,9 @@ class Outgoing:
         self._resp = resp
         self._body = body
         self._parts = iter(body)
-        self._pauses_at = 0 if isinstance(body, PartsBody) else sys.maxsize if isinstance(body, list) else _MUCH
-        """Above so many bytes owed no more parts are made."""
+        self.is_costly = isinstance(body, PartsBody)
+        """Whether making a part costs much."""
+        self._is_there = isinstance(body, list)
         self._is_made = False
 
     @property
@@ -111,16 +112,6 @@ class Outgoing:
     def is_over(self) -> bool:
         """Whether all was made and sent."""
         return self._is_made and not self._resp.unsent
-
-    def make(self) -> None:
-        """The next part of a `PartsBody`, of others all, or as many as are enough for now. Raises what the body raises."""
-        for part in self._parts:
-            self._resp.write(part)
-            if self.owed > self._pauses_at:
-                return
-        self._resp.close()
-        self._is_made = True
-        self.close()
 
     def send(self, sock: socket.socket, now: float) -> None:
         """Send what is taken at once. Raises `OSError` when the client is gone."""
@@ -138,14 +129,38 @@ class Outgoing:
             else:
                 unsent[0] = unsent[0][sent:]
 
+    def send_part(self, sock: socket.socket) -> None:
+        """Make the next part, and send what is taken of it at once. Raises what the body raises, and `OSError`."""
+        try:
+            self._make()
+            self.send(sock, time.monotonic())
+        except BaseException:
+            self.close()
+            raise
+
     def go_on(self, sock: socket.socket) -> Outgoing:
-        """Make the next part, and send what is taken of it at once."""
-        self.make()
-        self.send(sock, time.monotonic())
+        """The same, and for parts that cost little again as long as the client takes them at once."""
+        self.send_part(sock)
+        while not (self.is_costly or self.owed or self._is_made):
+            self.send_part(sock)
         return self
 
     def close(self) -> None:
-        """No more of the body is wanted."""
+        """No more of the body is wanted. May be repeated."""
         close = getattr(self._body, "close", None)
+        self._body = ()
         if close is not None:
-            close()
+            try:
+                close()
+            except Exception:  # it is a plugin's, and all of its answer was made, or nobody wants the rest
+                log.exception("the body of an answer could not be closed")
+
+    def _make(self) -> None:
+        """The next part. What is there already is taken whole."""
+        for part in self._parts:
+            self._resp.write(part)
+            if self.owed and not self._is_there:
+                return
+        self._resp.close()
+        self._is_made = True
+        self.close()

@@ -352,6 +352,35 @@ def test_an_answer_whose_parts_can_not_be_read_any_more_is_cut_off_visibly(daemo
     assert client.get("/health").status_code == 200
 
 
+def test_parts_of_a_plugin_go_out_as_they_come_and_its_end_ends_nothing_else(daemon: Start, opened: ExitStack) -> None:
+    serving = daemon("127.0.0.1:0", f"threads={THREADS}", "lots=2")
+    client = serving.started()
+    streams = [_slow_reader(opened, client, "/trickle") for _ in range(THREADS - 1)]
+    for stream in streams:
+        answer = b""
+        while b"one\n" not in answer:
+            piece = stream.recv(1000)
+            assert piece
+            answer += piece
+    assert len(client.get("/jobs/many").json()["execution"]) == 2 * MANY_TASKS
+    serving.send(signal.SIGHUP)
+    for stream in streams:
+        assert stream.recv(1000)
+        stream.close()
+        serving.expect("closing the trickle")
+    assert client.get("/health").status_code == 200
+    until(lambda: serving.stderr().count("an answer could not be closed") == len(streams), "the log has the reason")
+    assert not any(line.startswith("serving") for line in serving.lines[2:])
+
+
+def test_a_failure_of_a_plugin_half_way_is_no_part_of_its_answer(daemon: Start, opened: ExitStack) -> None:
+    serving = daemon()
+    client = serving.started()
+    answer = _all_of(_slow_reader(opened, client, "/trickle?broken=1"))
+    assert answer.endswith(b"\r\n\r\n4\r\none\n\r\n")
+    until(lambda: "an answer was cut off unexpectedly" in serving.stderr(), "the log has the reason")
+
+
 def test_a_head_without_end_is_refused(daemon: Start, opened: ExitStack) -> None:
     client = daemon().started()
     connection = opened.enter_context(
