@@ -29,28 +29,36 @@ class Awaiting:
     """Of each job, the files that it was submitted as."""
 
     _latest: dict[str, str] = field(default_factory=dict)
+    """Of each file whose result is still to be written, the job that it is of."""
+
     _unwritten: list[Ended] = field(default_factory=list)
 
     def add(self, job_id: str, name: str, *, is_news: bool) -> None:
         """The file was submitted as this job. Unless that is news, a result that is there is this job's. Raises `OSError`."""
-        if name in self._names.get(job_id, {}):
+        if self._latest.get(name) == job_id:
             return
         if self.folder.has_beside(name, RESULT_SUFFIX):
             if not is_news:
                 return
             self.folder.remove_beside(name, RESULT_SUFFIX)
+        if earlier := self._latest.get(name):
+            self.ledger.awaits_no_more(Awaited(job_id=earlier, name=name))
         self.ledger.awaits(Awaited(job_id=job_id, name=name))
         self._follow(Awaited(job_id=job_id, name=name))
 
     def adopt(self) -> None:
-        """Wait for those jobs too that were left behind by a watcher that is no more."""
+        """Wait for those jobs too that were left behind by a watcher that is no more; the youngest of a file is its last."""
         for awaited in self.ledger.all_awaited():
-            if awaited.name not in self._names.get(awaited.job_id, {}) and self.claims.take(_claim(awaited)):
+            if self.claims.take(_claim(awaited)):
                 self._follow(awaited)
 
     def is_over(self) -> bool:
-        """Whether nothing is waited for."""
-        return not self._names and not self._unwritten
+        """Whether nothing is waited for, but for what can't be written."""
+        return len(self._names) == len(self._unwritten)
+
+    def has_unwritten(self) -> bool:
+        """Whether there are results that can't be written."""
+        return bool(self._unwritten)
 
     def ended(self, ended: Ended) -> None:
         """Write the result beside each of the files."""
@@ -75,7 +83,7 @@ class Awaiting:
         while names:
             name, _ = names.popitem()
             try:
-                if ended.job is not None and self._latest.get(name, ended.job_id) == ended.job_id:
+                if ended.job is not None and self._latest.get(name) == ended.job_id:
                     text = document_text(ended.document, OutputFormat.JSON)
                     self.folder.write_beside(name, RESULT_SUFFIX, text.encode())
             except OSError as error:
@@ -83,6 +91,8 @@ class Awaiting:
                 self._names[ended.job_id] = {name: None, **names}
                 self._unwritten.append(ended)
                 return
+            if self._latest.get(name) == ended.job_id:
+                del self._latest[name]
             awaited = Awaited(job_id=ended.job_id, name=name)
             self.ledger.awaits_no_more(awaited)
             self.claims.drop(_claim(awaited))
@@ -90,10 +100,9 @@ class Awaiting:
     def _follow(self, awaited: Awaited) -> None:
         self.claims.take(_claim(awaited))
         self._latest[awaited.name] = awaited.job_id
-        names = self._names.setdefault(awaited.job_id, {})
-        names[awaited.name] = None
-        if len(names) == 1:
+        if awaited.job_id not in self._names:
             self.results.add(awaited.job_id)
+        self._names.setdefault(awaited.job_id, {})[awaited.name] = None
 
 
 def _claim(awaited: Awaited) -> str:

@@ -44,6 +44,8 @@ _SHORTEST_PAUSE_SECONDS = 0.2
 _TELL_WRITTEN_SECONDS = 30.0
 _UPKEEP_SECONDS = 60.0
 _PRUNE_SECONDS = 86400.0
+_FIRST_PRUNE_SECONDS = 3600.0
+"""By then every file has been looked at, and what is remembered of those that are still there is as good as new."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +111,7 @@ class Watcher:
         self._identity = identity_of(self._order.folder)
         self._is_away = False
         self._look_at = self._upkeep_at = 0.0
-        self._prune_at = 0.0
+        self._prune_at = time.monotonic() + _FIRST_PRUNE_SECONDS
 
     def run(self) -> ExitCode:
         """Watch until told to stop; with `once`, until what is there has been submitted. The exit code."""
@@ -130,7 +132,7 @@ class Watcher:
                 if self._outage.is_hopeless(now):
                     return self._give_up()
                 if self._order.once and self._is_finished():
-                    return worst(self._codes)
+                    return self._finish()
         finally:
             self._doorbell.close()
             self._results.close()
@@ -183,7 +185,9 @@ class Watcher:
             return None
 
     def _wake_at(self) -> float:
-        times = [self._look_at, self._upkeep_at]
+        times = [self._look_at]
+        if not self._is_away:
+            times.append(self._upkeep_at)
         if (due_at := self._tracker.next_due_at()) is not None:
             times.append(due_at)
         if self._outage.is_ongoing():
@@ -199,8 +203,7 @@ class Watcher:
                     self._look_at = 0.0
             case Ended(job=job):
                 self._reached()
-                if job is not None:
-                    self._codes.add(code_of(job.state))
+                self._codes.add(ExitCode.NOT_FOUND if job is None else code_of(job.state))
                 if self._awaiting:
                     self._awaiting.ended(message)
             case Silent(error=error):
@@ -356,6 +359,12 @@ class Watcher:
 
     def _is_finished(self) -> bool:
         return not self._tracker.pending_names() and (self._awaiting is None or self._awaiting.is_over())
+
+    def _finish(self) -> ExitCode:
+        self._ledger.prune(self._tracker.keys())
+        if self._awaiting and self._awaiting.has_unwritten():
+            self._codes.add(ExitCode.FAILED)
+        return worst(self._codes)
 
 
 def new_inbox() -> Inbox:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.fake_api import FakeApi
-from tests.support.torkctl_runs import Result, Torkctl
+from tests.support.torkctl_runs import Result, Torkctl, meanwhile
+from tests.support.waiting import wait_until
 
 GOOD = "name: {}\ntasks:\n  - name: a\n    run: echo hi\n"
 BAD = "name: bad\ntasks:\n  - name: a\n    imag: x\n"
@@ -76,6 +77,21 @@ def test_a_second_start_sends_nothing_and_without_its_memory_the_same_keys(
     assert len(sent) == 2
     assert len({seen.headers["idempotency-key"] for seen in sent}) == 1
     assert len(fake_api.jobs) == 1
+
+
+def test_files_that_are_still_there_are_remembered_however_long_nobody_watched(
+    fake_api: FakeApi, once: Once, inbox: Path
+) -> None:
+    (inbox / "a.yaml").write_text(GOOD.format("one"))
+    (inbox / "b.yaml").write_text(GOOD.format("two"))
+    once()
+    (inbox / "b.yaml").unlink()
+    entries = [path for path in (inbox / ".torkctl" / "ledger").rglob("watch-*") if path.is_file()]
+    assert len(entries) == 2
+    for path in entries:
+        os.utime(path, (1_000, 1_000))
+    assert (once().out, posts(fake_api)) == ("", 2)
+    assert [path.exists() for path in entries].count(True) == 1, "what is gone is forgotten, though"
 
 
 def test_an_invalid_file_has_an_error_beside_it_until_it_is_mended(fake_api: FakeApi, once: Once, inbox: Path) -> None:
@@ -233,12 +249,31 @@ def test_results_are_written_when_the_jobs_end_and_the_exit_code_is_theirs(
     assert posts(fake_api) == 3
 
 
+def test_a_result_that_can_not_be_written_ends_with_an_error_and_is_written_at_the_next_start(
+    fake_api: FakeApi, once: Once, inbox: Path
+) -> None:
+    def spoil_and_end() -> None:
+        wait_until(lambda: fake_api.jobs and fake_api.requests_to(f"/jobs/{next(iter(fake_api.jobs))}"))
+        (inbox / "a.yaml.result.json").mkdir()
+        fake_api.end(next(iter(fake_api.jobs)))
+
+    (inbox / "a.yaml").write_text(GOOD.format("one"))
+    with meanwhile(spoil_and_end):
+        result = once("--wait")
+    assert result.code == 1
+    assert "a.yaml.result.json can't be written: Is a directory" in result.err
+    (inbox / "a.yaml.result.json").rmdir()
+    assert once("--wait").code == 0
+    assert json.loads((inbox / "a.yaml.result.json").read_text())["state"] == "COMPLETED"
+
+
 def test_a_job_that_the_server_has_forgotten_is_told_and_not_waited_for(
     fake_api: FakeApi, once: Once, inbox: Path
 ) -> None:
     fake_api.on_submit = lambda job_id: fake_api.fail(f"/jobs/{job_id}", "status", status=404, body=b'{"message": "x"}')
     (inbox / "a.yaml").write_text(GOOD.format("one"))
     result = once("--wait")
+    assert result.code == 4
     assert "has no job" in result.err
     assert not (inbox / "a.yaml.result.json").exists()
     assert once().code == 0
