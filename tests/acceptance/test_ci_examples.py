@@ -14,21 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.build_servers import GITHUB, GITLAB
 from tests.support.daemon import Daemon
 from tests.support.junit_files import cases, read_junit, text_of
 
 ROOT = Path(__file__).parents[2]
 CI = ROOT / "examples" / "ci"
 JOB = str(CI / "build.yaml")
-GITHUB = {
-    "CI": "true",
-    "GITHUB_ACTIONS": "true",
-    "GITHUB_SERVER_URL": "https://github.com",
-    "GITHUB_REPOSITORY": "o/r",
-    "GITHUB_RUN_ATTEMPT": "1",
-    "GITHUB_JOB": "build",
-    "GITHUB_ACTION": "__run",
-}
 ALL_WELL = {"fetch": "passed", "checks/lint": "passed", "checks/test": "passed", "package": "passed"}
 
 
@@ -40,6 +32,7 @@ def step(daemon: Daemon, tmp_path: Path) -> dict[str, str]:
     return {
         **environ,
         **GITHUB,
+        "CI": "true",
         "PATH": f"{bin_directory}:{environ['PATH']}",
         "GITHUB_RUN_ID": uuid.uuid4().hex,
         "GITHUB_ENV": str(tmp_path / f"set_env_{uuid.uuid4()}"),
@@ -149,12 +142,7 @@ def test_jobs_side_by_side_are_one_report_with_the_worst_code(
     bad = tmp_path / "bad.yaml"
     bad.write_text("name: bad\ntasks: [{name: breaks, run: 'echo ::add-mask::x; exit 3'}]\n")
     gitlab = {name: value for name, value in step.items() if not name.startswith("GITHUB")}
-    gitlab |= {
-        "GITLAB_CI": "true",
-        "CI_SERVER_URL": "https://gitlab.com",
-        "CI_PIPELINE_ID": "1",
-        "CI_JOB_ID": str(uuid.uuid4().int),
-    }
+    gitlab |= {**GITLAB, "CI_JOB_ID": str(uuid.uuid4().int)}
     code, out, err = run("run-jobs.sh", JOB, str(bad), environ=gitlab, cwd=tmp_path)
     assert code == 1, err
     assert cases(read_junit(tmp_path / "reports" / "jobs.xml")) == {**ALL_WELL, "breaks": "failure"}

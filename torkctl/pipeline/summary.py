@@ -15,7 +15,8 @@ from torkctl.pipeline.tails import Tails
 _MOST_ROWS = 100
 _MOST_TAILS = 10
 _LONGEST = 60_000
-"""The page takes a megabyte of a step; older ones an eighth of it."""
+_LONGEST_TABLES = 250_000
+"""In characters. The page takes a megabyte of a step, and nothing of one that has more; older ones take an eighth of it."""
 
 _MARKS = {Ending.PASSED: "✅", Ending.FAILED: "❌", Ending.ERROR: "❌", Ending.SKIPPED: "⏭️"}
 _SPECIAL = re.compile(r"[\\`*_\[\]{}()#+.!|~@:-]")
@@ -30,12 +31,31 @@ def append_summary(path: Path, jobs: Sequence[JobCases], tails: Tails) -> None:
 
 def summary_text(jobs: Sequence[JobCases], tails: Tails) -> str:
     """A table a job, and the ends of the logs of what failed."""
-    text = "".join(_table(job) for job in jobs)
+    text = _tables(jobs)
     for case in [case for job in jobs for case in job.cases if case.ending is Ending.FAILED][:_MOST_TAILS]:
         told = _failure(case, tails.of(case))
         if len(text) + len(told) <= _LONGEST:
             text += told
     return text
+
+
+def _tables(jobs: Sequence[JobCases]) -> str:
+    """In the order of the jobs. Where not all fit, those that went wrong come before the others."""
+    shown: dict[int, str] = {}
+    length = 0
+    for number, job in sorted(enumerate(jobs), key=lambda numbered: _is_well(numbered[1])):
+        table = _table(job)
+        length += len(table)
+        if length > _LONGEST_TABLES:
+            break
+        shown[number] = table
+    left = len(jobs) - len(shown)
+    rest = f"… and {left} more {'job' if left == 1 else 'jobs'}\n\n" if left else ""
+    return "".join(shown[number] for number in sorted(shown)) + rest
+
+
+def _is_well(job: JobCases) -> bool:
+    return not job.count(Ending.FAILED) and not job.count(Ending.ERROR)
 
 
 def _table(job: JobCases) -> str:

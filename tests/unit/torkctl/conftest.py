@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support.build_servers import EVIL, GITHUB
 from tests.support.fake_api import FakeApi
 from tests.support.torkctl_runs import Torkctl
 
@@ -41,3 +43,39 @@ def job_file(tmp_path: Path) -> str:
     path = tmp_path / "job.yaml"
     path.write_text("name: etl\ntasks:\n  - name: build\n    run: echo hi\n")
     return str(path)
+
+
+def _fail(fake_api: FakeApi, job_id: str) -> None:
+    """A job whose second task fails after a retry; the third never runs."""
+    tasks = [{"name": "fetch", "run": "true"}, {"name": "test", "run": "x"}, {"name": "deploy", "run": "y"}]
+    with fake_api.changed:
+        fake_api.jobs[job_id]["tasks"] = tasks
+        ended: dict[str, Any] = {"completedAt": "2026-01-02T03:04:07.5Z"}
+        failed: dict[str, Any] = {
+            "position": 2,
+            "name": "test",
+            "state": "FAILED",
+            "error": "exit code 3: 1 < 2\x1b[31m\x00",
+        }
+        fake_api.add_task(job_id, "t1", name="fetch", state="COMPLETED", **ended)
+        fake_api.add_task(job_id, "t2", retry={"limit": 1, "attempts": 0}, **failed)
+        fake_api.add_task(job_id, "t3", retry={"limit": 1, "attempts": 1}, **failed)
+        fake_api.log(job_id, "fetched\n", task_id="t1")
+        fake_api.log(job_id, "\x1b[31mred\x1b[0m ]]> <&>\x00\n" + EVIL, task_id="t3")
+        fake_api.end(job_id, "FAILED", error="exit code 3")
+
+
+@pytest.fixture
+def failing(fake_api: FakeApi) -> FakeApi:
+    """The server, on which every job fails."""
+    fake_api.on_submit = lambda job_id: _fail(fake_api, job_id)
+    return fake_api
+
+
+@pytest.fixture
+def on_github(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The step's summary."""
+    for name, value in GITHUB.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    return tmp_path / "summary.md"
