@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each, claim_of, failure_of
 from tests.support.datastore_play import DatastorePlay
+from tests.support.statement_counting import counted_statements
 from tork.task import EachProgress, Retry, TaskState
 from torkd.engine.changes import OrderKind
 from torkd.engine.events import RetryDue
@@ -35,6 +36,22 @@ def test_of_failures_that_come_together_with_the_end_all_are_told(play: Datastor
     play.submit(a_job(an_each("{{ sequence(0, 3) }}", a_task("t{{ item.index }}"), on_failure="continue")))
     play.handle(*(failure_of(play.task(f"t{number}"), f"no {number}") for number in range(3)))
     assert play.job()["error"] == "3 of 3 have failed:\nitem 0 (t0): no 0\nitem 1 (t1): no 1\nitem 2 (t2): no 2"
+
+
+def test_of_many_that_end_with_a_failure_in_one_batch_all_is_told_with_few_statements(play: DatastorePlay) -> None:
+    tasks = (a_task(f"{name}{{{{ item.index }}}}") for name in ("soon", "late", "good"))
+    inner = a_parallel(*tasks, name="in{{ item.index }}", on_failure="continue")
+    play.submit(a_job(an_each("{{ sequence(0, 30) }}", inner, on_failure="continue")))
+    play.handle(*(failure_of(play.task(f"soon{number}"), f"no {number}") for number in range(30)))
+    play.complete(*(f"good{number}" for number in range(30)))
+    failures = [failure_of(play.task(f"late{number}"), "boom") for number in range(30)]
+    with counted_statements() as statements:
+        play.handle(*failures)
+    assert len(statements) <= 6
+    for number in (0, 29):
+        told = f"2 of 3 have failed:\ntask 1 (soon{number}): no {number}\ntask 2 (late{number}): boom"
+        assert play.task(f"in{number}").error == told
+    assert play.job()["state"] == "FAILED"
 
 
 def test_a_failure_makes_room_for_a_sibling_in_the_same_transaction(play: DatastorePlay) -> None:

@@ -338,12 +338,29 @@ def _load_steps(
 
 
 def load_failures(connection: Connection, view: View, parent_id: str, columns: SealedColumns) -> None:
-    """The first children of a task that have failed. Those that the batch has tried again since are not among them."""
+    """The first children of a task that have failed, and as many more as the batch may have tried again since.
+
+    With it come those of others that this batch may end too: many small composites would take a statement each.
+    """
     limit = FAILURES_LOADED + len(view.new_tasks)
-    rows = connection.execute(SQL.load_failures, {"parent": parent_id, "limit": limit}).fetchall()
-    view.failures[parent_id] = [
-        Failure(index, columns.open(job_id, name), columns.open(job_id, error or ""))
-        for job_id, index, name, error in rows
+    others = [other_id for other_id in _may_end(view) if other_id != parent_id and other_id not in view.failures]
+    rows = connection.execute(SQL.load_failures, {"parents": [parent_id, *others], "limit": limit}).fetchall()
+    found: dict[str, list[Failure]] = {loaded_id: [] for loaded_id in (parent_id, *others)}
+    for loaded_id, job_id, index, name, error in rows:
+        found[loaded_id].append(Failure(index, columns.open(job_id, name), columns.open(job_id, error or "")))
+    # Of the others only all that there are: the batch may yet try more of them again than the limit allows for.
+    view.failures |= {key: failures for key, failures in found.items() if key == parent_id or len(failures) < limit}
+
+
+def _may_end(view: View) -> list[str]:
+    """The tasks that go on after failures, and of which no more children are left than the batch has in hand."""
+    in_hand = Counter(task.parent_id for task in view.tasks.values())
+    return [
+        task.id
+        for task in view.tasks.values()
+        if task.goes_on
+        and task.state is TaskState.RUNNING
+        and task.size - task.completions - task.failures <= in_hand[task.id]
     ]
 
 

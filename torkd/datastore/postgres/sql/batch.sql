@@ -174,14 +174,17 @@ UNION ALL
 SELECT 'run', node_id, run_id FROM ended WHERE run_id IS NOT NULL AND node_id IS NOT NULL;
 
 -- name: load_failures
--- The first children of a task whose last run has failed.
-SELECT t.job_id, t.item_index, t.name, t.error
-FROM tasks t
-WHERE t.parent_id = %(parent)s AND t.state = 'FAILED'
-  AND NOT EXISTS (
-      SELECT FROM tasks n
-      WHERE n.parent_id = t.parent_id AND n.item_index = t.item_index AND (n.version, n.attempts) > (t.version, t.attempts))
-ORDER BY t.item_index LIMIT %(limit)s;
+-- Of each of these tasks the first children whose last run has failed.
+SELECT f.parent_id, f.job_id, f.item_index, f.name, f.error
+FROM unnest(%(parents)s::text[]) AS p (id) CROSS JOIN LATERAL (
+    SELECT t.parent_id, t.job_id, t.item_index, t.name, t.error
+    FROM tasks t
+    WHERE t.parent_id = p.id AND t.state = 'FAILED'
+      AND NOT EXISTS (
+          SELECT FROM tasks n
+          WHERE n.parent_id = t.parent_id AND n.item_index = t.item_index AND (n.version, n.attempts) > (t.version, t.attempts))
+    ORDER BY t.item_index LIMIT %(limit)s) f
+ORDER BY f.parent_id, f.item_index;
 
 -- name: insert_jobs
 INSERT INTO jobs (id, root_id, parent_job_id, parent_task_id, name, state, position, task_count, progress, version,

@@ -25,7 +25,7 @@ WHERE j.state IN ('PENDING', 'SCHEDULED', 'RUNNING')
 ORDER BY j.created_at LIMIT %(limit)s;
 
 -- name: stalled_parents
--- Tasks all of whose children are handed out and none of them is left. A child that failed would have ended them.
+-- Tasks all of whose children are handed out and none of them is left, or is to be run again: the last one to end would have ended them.
 SELECT t.id, t.job_id, t.root_id, j.version, t.size, done.count AS done
 FROM jobs j JOIN tasks t ON t.job_id = j.id AND t.state = 'RUNNING' AND t.kind IN ('parallel', 'each') AND t.released >= t.size AND t.redo_left = 0
     CROSS JOIN LATERAL (
