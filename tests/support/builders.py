@@ -52,6 +52,11 @@ def an_each(
     return TaskDefinition(name=name, each=each, **fields)
 
 
+def numbered(count: int, **fields: Any) -> TaskDefinition:
+    """An each of the tasks `t0`, `t1` and so on, each with a result of its own."""
+    return an_each(f"{{{{ sequence(0, {count}) }}}}", a_task("t{{ item.index }}", var="t{{ item.index }}"), **fields)
+
+
 def a_subjob(
     *tasks: TaskDefinition,
     name: str = "subjob",

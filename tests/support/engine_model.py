@@ -1,14 +1,13 @@
 """A datastore in memory for the engine: it loads a view, folds a batch of events through `decide` and keeps the outcome.
 
-It does what the Postgres one does, and no more: a loaded task comes without its definition, its times, its result; a job
-with the steps and context values that the next decision is expected to need; everything stored goes through JSON. So a
+It does what the Postgres one does, and no more: it loads as little (`engine_rows`), and everything stored goes through JSON. So a
 decision that leans on what would not be loaded fails here too.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,36 +17,19 @@ import msgspec
 from msgspec.structs import replace
 
 from tests.support.builders import START
+from tests.support.engine_rows import STEPS_LOADED, TASK_TIMES, EngineRows
 from tork.errors import TorkError
 from tork.job import JobDefinition, JobState
 from tork.task import TaskDefinition, TaskState
-from torkd.engine import fanout
 from torkd.engine.changes import Announce, Change, OrderKind, TellNode
 from torkd.engine.decide import decide
-from torkd.engine.events import (
-    CancelRequested,
-    ChildrenDue,
-    EngineEvent,
-    JobSubmitted,
-    RestartRequested,
-    RetryRequested,
-    SkipRequested,
-)
-from torkd.engine.fanout import FAILURES_LOADED
+from torkd.engine.events import ChildrenDue, EngineEvent
 from torkd.engine.hook_events import HookEvent
-from torkd.engine.reads import NAMESPACES, NOTHING, Reads, reads_of, reads_of_text
 from torkd.engine.rows import JobRow, Redo, TaskKind, TaskRow
-from torkd.engine.view import Failure, NotLoadedError, Step, View, attached_jobs, below
+from torkd.engine.view import NotLoadedError, View, attached_jobs, below
 
-ITEMS_LOADED = 250
-"""Elements, and held-back children, that are loaded for `ChildrenDue`."""
 FAILED_AT = {TaskState.FAILED, TaskState.CANCELLED}
 """States with that time; a task that is revived loses it."""
-REDONE_LOADED = 250
-"""Children that are loaded to be run again."""
-STEPS_LOADED = 50
-"""Further steps that are loaded when a decision asks for one."""
-TASK_TIMES = ("created_at", "scheduled_at", "started_at", "completed_at", "failed_at")
 LEFT_WHEN_NONE = {"error", "result"}
 NOT_UPDATED = {"name", "var", "priority", "retry", "goes_on", "scope", "spec", "is_raw", "created_at"}
 """Columns of a task that are written once."""
@@ -67,15 +49,10 @@ class Outcome:
 
 
 @dataclass
-class EngineModel:
-    """All jobs and tasks, as Postgres holds them."""
+class EngineModel(EngineRows):
+    """All jobs and tasks, and what becomes of them batch by batch."""
 
     now: datetime = START
-    jobs: dict[str, JobRow] = field(default_factory=dict)
-    tasks: dict[str, TaskRow] = field(default_factory=dict)
-    definitions: dict[str, JobDefinition] = field(default_factory=dict)
-    contexts: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
-    items: dict[str, list[Any]] = field(default_factory=dict)
     outbox: list[tuple[str, int]] = field(default_factory=list)
     orders: list[TellNode] = field(default_factory=list)
     unfolding: list[ChildrenDue] = field(default_factory=list)
@@ -88,7 +65,7 @@ class EngineModel:
 
     def handle(self, *events: EngineEvent, all_waiting: bool = False) -> Outcome:
         """Handle a batch of events in one transaction."""
-        view = self._load(events, all_waiting=all_waiting)
+        view = self.load(events, all_waiting=all_waiting)
         outcome = Outcome([], [], [], [])
         for event in events:
             try:
@@ -135,166 +112,17 @@ class EngineModel:
             self.ids_used = first_id
             self.loads += 1
             if missing.position is not None:
-                self._load_steps(view, missing.job_id, missing.position, missing.position + STEPS_LOADED)
+                self.load_steps(view, missing.job_id, missing.position, missing.position + STEPS_LOADED)
             if missing.reads is not None:
-                self._load_context(view, missing.job_id, missing.reads)
+                self.load_context(view, missing.job_id, missing.reads)
             if missing.failures_of is not None:
-                self._load_failures(view, missing.failures_of)
+                self.load_failures(view, missing.failures_of)
             if missing.last_run:
-                self._load_last_run(view, missing.job_id)
+                self.load_last_run(view, missing.job_id)
 
     def _new_id(self) -> str:
         self.ids_used += 1
         return f"id{self.ids_used}"
-
-    # Loading
-
-    def _load(self, events: Sequence[EngineEvent], *, all_waiting: bool) -> View:
-        view = View()
-        jobs = {event.job_id for event in events}
-        for event in events:
-            if not isinstance(event, JobSubmitted | CancelRequested | RestartRequested):
-                jobs |= self._load_ancestors(view, event.task_id)
-            if isinstance(event, RetryRequested) and not event.task_id:
-                jobs |= self._load_failing(view, event.job_id)
-        for job_id in list(jobs):
-            while job_id in self.jobs and (above := self.jobs[job_id].parent_job_id):
-                task_id = self.jobs[job_id].parent_task_id
-                assert task_id is not None
-                jobs |= self._load_ancestors(view, task_id) | {above}
-                job_id = above
-        for job_id in jobs & set(self.jobs):
-            job = self.jobs[job_id]
-            view.jobs[job_id] = replace(job, created_at=None, error=None, result=None)
-            first = max(job.position, 1)
-            self._load_steps(view, job_id, first, first if len(events) == 1 else first + 1)
-        for event in events:
-            if isinstance(event, ChildrenDue) and event.task_id in view.tasks:
-                self._load_children(view, event.task_id, all_waiting=all_waiting)
-        for task in list(view.tasks.values()):
-            self._load_waiting(view, task, ITEMS_LOADED * 10 if all_waiting else len(events))
-        if any(isinstance(event, SkipRequested | RetryRequested) for event in events):
-            view.superseded = {
-                task_id for task_id in view.tasks if self.last_at_place(self.tasks[task_id]).id != task_id
-            }
-        return view
-
-    def last_at_place(self, task: TaskRow) -> TaskRow:
-        """The latest run of a task."""
-        if task.parent_id is not None:
-            return self.newest_children(task.parent_id)[task.item_index or 0]
-        there = [
-            other
-            for other in self.tasks.values()
-            if (other.job_id, other.position, other.parent_id) == (task.job_id, task.position, None)
-        ]
-        return max(there, key=lambda other: (other.version, other.attempts))
-
-    def _load_failing(self, view: View, job_id: str) -> set[str]:
-        tree = attached_jobs(self.jobs.values(), job_id)
-        failing = [
-            task
-            for task in self.tasks.values()
-            if task.job_id in tree and task.state is TaskState.RUNNING and task.failures
-        ]
-        view.failing[job_id] = [task.id for task in failing]
-        for task in failing:
-            view.tasks.setdefault(task.id, _as_loaded(task))
-        return {task.job_id for task in failing}
-
-    def _load_last_run(self, view: View, job_id: str) -> None:
-        job = self.jobs.get(job_id)
-        view.last_runs[job_id] = None
-        if job is None:
-            return
-        view.jobs.setdefault(job_id, replace(job, created_at=None, error=None, result=None))
-        runs = [
-            task
-            for task in self.tasks.values()
-            if task.job_id == job_id and task.parent_id is None and task.position == job.position
-        ]
-        if runs:
-            last = self.last_at_place(runs[0])
-            view.last_runs[job_id] = last.id
-            view.tasks.setdefault(last.id, _as_loaded(last))
-
-    def _load_ancestors(self, view: View, task_id: str | None) -> set[str]:
-        jobs = set()
-        while task_id is not None and task_id in self.tasks:
-            task = self.tasks[task_id]
-            view.tasks[task_id] = _as_loaded(task)
-            jobs.add(task.job_id)
-            task_id = task.parent_id or self.jobs[task.job_id].parent_task_id
-        return jobs
-
-    def _load_children(self, view: View, task_id: str, *, all_waiting: bool) -> None:
-        task = self.tasks[task_id]
-        view.tasks[task_id] = replace(view.tasks[task_id], spec=task.spec, scope=task.scope)
-        room = len(self.tasks) if all_waiting else min(fanout.room(task), REDONE_LOADED)
-        self._load_redo(view, task, room)
-        if task_id in self.items:
-            view.items[task_id] = (task.created, self.items[task_id][task.created :][:ITEMS_LOADED])
-        self._load_waiting(view, task, ITEMS_LOADED)
-        assert task.spec is not None
-        self._load_context(view, task.job_id, reads_of(task.spec))
-
-    def _load_redo(self, view: View, parent: TaskRow, room: int) -> None:
-        redo = parent.redo
-        if not parent.redo_left or redo is None or room <= 0:
-            return
-        states = {TaskState.CANCELLED} | ({TaskState.FAILED} if redo.with_failed else set())
-        meant = [
-            child
-            for place, child in self.newest_children(parent.id).items()
-            if child.state in states and place >= redo.first and child.version <= redo.until
-        ][:room]
-        meant += [self.tasks[task_id] for task_id in redo.task_ids[:REDONE_LOADED]]
-        for child in sorted(meant, key=lambda child: child.item_index or 0):
-            view.tasks[child.id] = replace(_as_loaded(child), spec=child.spec, scope=child.scope, reason=child.reason)
-            view.redo.setdefault(parent.id, []).append(child.id)
-
-    def _load_waiting(self, view: View, parent: TaskRow, number: int) -> None:
-        if not parent.kind.has_children:
-            return
-        for child in self.tasks.values():
-            for place in child.held_back_at:
-                if place[0] == parent.id and place[1] < parent.released + number:
-                    view.waiting[place] = child.id
-                    loaded = replace(_as_loaded(child), spec=child.spec, scope=child.scope, reason=child.reason)
-                    view.tasks.setdefault(child.id, loaded)
-
-    def _load_steps(self, view: View, job_id: str, first: int, last: int | None = None) -> None:
-        definition = self.definitions[job_id]
-        for position in range(first, min(last or first, len(definition.tasks) + 1) + 1):
-            if position > len(definition.tasks):
-                view.steps[job_id, position] = Step(output=definition.output)
-                self._load_context(view, job_id, reads_of_text(definition.output))
-            else:
-                step = definition.tasks[position - 1]
-                view.steps[job_id, position] = Step(definition=step)
-                self._load_context(view, job_id, reads_of(step))
-
-    def _load_context(self, view: View, job_id: str, reads: Reads) -> None:
-        known = view.contexts.setdefault(job_id, {name: {} for name in NAMESPACES})
-        for namespace, values in self.contexts[job_id].items():
-            for name, value in values.items():
-                if namespace in reads.namespaces or f"{namespace}.{name}" in reads.keys:
-                    known[namespace].setdefault(name, value)
-        view.context_reads[job_id] = view.context_reads.get(job_id, NOTHING) | reads
-
-    def _load_failures(self, view: View, parent_id: str) -> None:
-        newest = self.newest_children(parent_id)
-        failed = [task for task in newest.values() if task.state is TaskState.FAILED]
-        view.failures[parent_id] = [
-            Failure(task.item_index or 0, task.name, task.error or "")
-            for task in failed[: FAILURES_LOADED + len(view.new_tasks)]
-        ]
-
-    def newest_children(self, parent_id: str) -> dict[int, TaskRow]:
-        """The latest run of each child, by its place."""
-        children = [task for task in self.tasks.values() if task.parent_id == parent_id and task.item_index is not None]
-        children.sort(key=lambda task: (task.item_index, task.version, task.attempts))
-        return {task.item_index: task for task in children if task.item_index is not None}
 
     # Writing
 
@@ -403,20 +231,6 @@ class EngineModel:
     def pass_time(self, delay: timedelta) -> None:
         """Let the clock go on."""
         self.now += delay
-
-
-def _as_loaded(task: TaskRow) -> TaskRow:
-    """What a batch loads of a task: no definition, no times but the one that decides, no texts."""
-    return replace(
-        task,
-        **dict.fromkeys(TASK_TIMES),
-        error=None,
-        result=None,
-        reason=None,
-        scope=None,
-        spec=None,
-        copy_of=None,
-    )
 
 
 def _updated(old: Row, new: Row, left_when_none: Collection[str], kept: Collection[str]) -> Row:

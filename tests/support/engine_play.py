@@ -58,6 +58,10 @@ class Play:
         """All tasks of that name, oldest first."""
         return [task for task in self.model.tasks.values() if task.name == name]
 
+    def runs(self, name: str) -> list[str]:
+        """The states of all tasks of that name, oldest first."""
+        return [task.state.value for task in self.instances(name)]
+
     def spec(self, name: str) -> TaskDefinition:
         """What the newest task of that name is, its templates evaluated."""
         spec = self.task(name).spec
@@ -135,6 +139,12 @@ class Play:
         """Somebody lets the job go on without a task."""
         task = self.task(task) if isinstance(task, str) else task
         return self.handle(SkipRequested(task_id=task.id, job_id=task.job_id, root_id=task.root_id, reason=reason))
+
+    def run_to_the_end(self, *failing: str) -> None:
+        """Workers do all that is handed out, one after the other; these tasks fail."""
+        while ready := [task for task in self.model.tasks.values() if task.state is TaskState.SCHEDULED]:
+            task = ready[0]
+            self.handle(failure_of(task) if task.name in failing else report_of(task, result=f"r{task.name}"))
 
     def run_all(self) -> None:
         """Workers do whatever is handed out, until the job ends."""

@@ -6,19 +6,24 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import a_job, a_parallel, a_subjob, a_task, an_each, claim_of, failure_of, report_of
+from tests.support.builders import (
+    a_job,
+    a_parallel,
+    a_subjob,
+    a_task,
+    an_each,
+    claim_of,
+    failure_of,
+    numbered,
+    report_of,
+)
 from tests.support.datastore_play import DatastorePlay
 from tests.support.statement_counting import counted_statements
 from tork.errors import StateConflict
-from tork.task import TaskDefinition, TaskState
+from tork.task import TaskState
 from torkd.engine.changes import OrderKind, UnfoldSoon
 from torkd.engine.events import CancelRequested, ChildrenDue, RetryRequested, SkipRequested
 from torkd.engine.rows import TaskRow
-
-
-def numbered(count: int, **fields: Any) -> TaskDefinition:
-    task = a_task("t{{ item.index }}", var="t{{ item.index }}")
-    return an_each(f"{{{{ sequence(0, {count}) }}}}", task, **fields)
 
 
 def run(play: DatastorePlay, *failing: str) -> None:
