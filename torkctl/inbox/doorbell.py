@@ -62,8 +62,9 @@ class Doorbell:
                 self._listen_once()
             except Exception as error:  # noqa: BLE001 - rings are hints: whatever goes wrong, it goes on, and watchfiles has errors of its own
                 self._tell(error)
-            self.works = False
-            self._ring(Changed(everything=True))
+            if self.works:
+                self.works = False
+                self._ring(Changed(everything=True))  # what came while it was failing
             self._over.wait(_PAUSE_SECONDS)
 
     def _listen_once(self) -> None:

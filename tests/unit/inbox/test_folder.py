@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from torkctl.inbox.claims import Claims
-from torkctl.inbox.doorbell import Doorbell, tells_of_changes
+from torkctl.inbox.doorbell import Changed, Doorbell, tells_of_changes
 from torkctl.inbox.folder import Folder, OutOfFolder, StillWritten, identity_of
 from torkctl.inbox.ledger import Awaited, Entry, Ledger
 from torkctl.inbox.names import Selection
@@ -285,25 +286,30 @@ def test_only_local_disks_tell_of_all_changes(tmp_path: Path, path: str, tells: 
     assert tells_of_changes(path, str(tmp_path / "missing")), "where nobody says, it is taken for local"
 
 
-def test_a_doorbell_that_does_not_work_says_so_once(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("works_first", "rings"), [(False, 0), (True, 2)], ids=["never worked", "worked at first"])
+def test_a_doorbell_that_does_not_work_says_so_once_and_rings_only_for_what_it_may_have_missed(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch, works_first: bool, rings: int
+) -> None:
     import watchfiles
 
-    def fail(*_arguments: object, **_options: object) -> None:
+    tries: list[bool] = []
+
+    def fail(*_arguments: object, **_options: object) -> Iterator[set[object]]:
+        tries.append(works_first and not tries)
+        if len(tries) == 3:
+            doorbell.close()
+        if tries[-1]:
+            yield set()
         raise OSError("OS file watch limit reached")
 
     monkeypatch.setattr(watchfiles, "watch", fail)
     monkeypatch.setattr("torkctl.inbox.doorbell._PAUSE_SECONDS", 0.0)
     told: list[str] = []
-    rings: list[object] = []
-
-    def ring(changed: object) -> None:
-        rings.append(changed)
-        if len(rings) == 3:
-            doorbell.close()
-
-    doorbell = Doorbell(str(inbox), Selection(), ring, told.append)
+    rung: list[Changed] = []
+    doorbell = Doorbell(str(inbox), Selection(), rung.append, told.append)
     doorbell._listen()
     assert not doorbell.works
-    assert len(rings) == 3
+    assert rung == [Changed(everything=True)] * rings
+    assert len(tries) == 3
     assert [text for text in told if "max_user_watches" in text] == told
     assert len(told) == 1
