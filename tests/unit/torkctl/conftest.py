@@ -79,3 +79,16 @@ def on_github(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     return tmp_path / "summary.md"
+
+
+@pytest.fixture
+def ended_job(fake_api: FakeApi) -> str:
+    """A job that has FAILED, with two tasks and their logs."""
+    job_id = fake_api.add_job("a" * 32, taskCount=2, tasks=[{"name": "build"}, {"name": "test"}])
+    fake_api.add_task(job_id, "t1", name="build", state="COMPLETED", completedAt="2026-01-02T03:04:07Z")
+    fake_api.add_task(job_id, "t2", name="test", position=2, state="FAILED", error="exit code 2:\n  boom")
+    fake_api.log(job_id, "one\ntwo\n")
+    fake_api.log(job_id, "three\n", task_id="t2", created_at="2126-01-02T03:04:06Z")
+    fake_api.log(job_id, "four", task_id="t2", created_at="2126-01-02T03:04:06.5Z")
+    fake_api.end(job_id, "FAILED", error="exit code 2: boom", tags=["nightly", "x\x1b[31my"])
+    return job_id
