@@ -26,7 +26,14 @@ Jobs = Annotated[
         help="Ids, unique prefixes of at least 6 characters, or @last.",
     ),
 ]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="An id, a unique prefix of at least 6 characters, or @last.")]
+Job = Annotated[
+    str,
+    typer.Argument(
+        metavar="JOB",
+        autocompletion=completing.jobs,
+        help="An id, a unique prefix of at least 6 characters, or @last.",
+    ),
+]
 Timeout = Annotated[
     str | None,
     typer.Option("--timeout", metavar="DURATION", help="Stop waiting after this long, such as 10m (exit 124)."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def change_jobs(
         agreed, refusals = _ask(api, job_ids, change)
         codes = [exit_code_of(error) for error in refusals]
         if not wait:
-            show_agreed(agreed, output)
+            stdout.write_done(list(agreed), output)
         elif agreed:
             codes += wait_for(api, agreed, change, timeout_seconds, output)
         return worst(codes)
@@ -66,17 +66,6 @@ def _ask(api: Api, job_ids: Sequence[str], change: Change) -> tuple[dict[str, Jo
             agreed[job_id] = before
             diagnostics.notice(f"job {job_id[:SHORT_ID]} {change.done}")
     return agreed, refusals
-
-
-def show_agreed(agreed: Iterable[str], output: OutputFormat) -> None:
-    """The ids of what agreed, for programs."""
-    agreed = list(agreed)
-    if output is OutputFormat.NAME:
-        stdout.write_lines(agreed)
-    elif output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML} and agreed:
-        import msgspec
-
-        stdout.write_documents([msgspec.json.encode({"id": job_id, "status": "OK"}) for job_id in agreed], output)
 
 
 def wait_for(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,53 +20,47 @@ Offer = tuple[str, str]
 _DEADLINE_SECONDS = 1.0
 _ANSWER_SECONDS = 0.8
 _PLAIN = re.compile(r"[\w.@-]+")
-_LAST = "@last"
+_LAST = ("@last", "the last job submitted from this machine")
 
 
 def jobs(ctx: Any, incomplete: str) -> list[Offer]:
     """The latest jobs, or those whose ids begin so."""
-    last = [(_LAST, "the last job submitted from this machine")] if _LAST.startswith(incomplete) else []
-    return last + ([] if incomplete.startswith("@") else _asked(ctx, lambda api: _jobs(api, incomplete), incomplete))
+    return _jobs_and(ctx, incomplete)
 
 
 def jobs_and_schedules(ctx: Any, incomplete: str) -> list[Offer]:
     """What `torkctl get` takes."""
-    return jobs(ctx, incomplete) + schedules(ctx, incomplete)
+    return _jobs_and(ctx, incomplete, _schedules)
 
 
 def queues(ctx: Any, incomplete: str) -> list[Offer]:
     """The queues."""
-    return _asked(ctx, lambda api: _each(_array(api, "queues"), "name", "size"), incomplete)
+    return _asked(ctx, incomplete, lambda api: [(queue.name, str(queue.size)) for queue in api.queues()])
 
 
 def dead_letters(ctx: Any, incomplete: str) -> list[Offer]:
     """The first of the dead letters."""
-    return _asked(ctx, lambda api: _each(_page(api, "queues", "dead"), "id", "reason"), incomplete)
+    return _asked(ctx, incomplete, lambda api: _each(_page(api, "queues", "dead"), "id", "reason"))
 
 
 def schedules(ctx: Any, incomplete: str) -> list[Offer]:
     """The latest schedules, by name and by id."""
-
-    def find(api: Api) -> list[Offer]:
-        found = _page(api, "scheduled-jobs")
-        return [*_each(found, "name", "cron"), *_each(found, "id", "name")]
-
-    return _asked(ctx, find, incomplete)
+    return _asked(ctx, incomplete, _schedules)
 
 
 def users(ctx: Any, incomplete: str) -> list[Offer]:
     """The users."""
-    return _asked(ctx, lambda api: _each(_page(api, "users"), "username", "name"), incomplete)
+    return _asked(ctx, incomplete, lambda api: _each(_page(api, "users"), "username", "name"))
 
 
 def roles(ctx: Any, incomplete: str) -> list[Offer]:
     """The roles."""
-    return _asked(ctx, lambda api: _each(_page(api, "roles"), "slug", "name"), incomplete)
+    return _asked(ctx, incomplete, lambda api: _each(_page(api, "roles"), "slug", "name"))
 
 
 def keys(ctx: Any, incomplete: str) -> list[Offer]:
     """The named keys."""
-    return _asked(ctx, lambda api: _each(_page(api, "keys"), "name", "id"), incomplete)
+    return _asked(ctx, incomplete, lambda api: _each(_page(api, "keys"), "name", "id"))
 
 
 def contexts(incomplete: str) -> list[Offer]:
@@ -96,20 +91,26 @@ def states(incomplete: str) -> list[Offer]:
     return _fitting([(state.value, "") for state in JobState], incomplete.upper())
 
 
-def _asked(ctx: Any, find: Callable[[Api], Iterable[Offer]], incomplete: str) -> list[Offer]:
-    """What a look at the server finds within the deadline. A name that takes so long to resolve is left behind too."""
+def _jobs_and(ctx: Any, incomplete: str, *more: Callable[[Api], Iterable[Offer]]) -> list[Offer]:
+    if incomplete.startswith("@"):
+        return _fitting([_LAST], incomplete)
+    found = _asked(ctx, incomplete, lambda api: _jobs(api, incomplete), *more)
+    return [*_fitting([_LAST], incomplete), *found]
+
+
+def _asked(ctx: Any, incomplete: str, *finds: Callable[[Api], Iterable[Offer]]) -> list[Offer]:
+    """What looks at the server find within the deadline. A name that takes so long to resolve is left behind too."""
     found: list[Offer] = []
 
     def ask() -> None:
-        try:
-            found.extend(_fitting(_find(ctx, find), incomplete))
-        except Exception:  # noqa: BLE001 - a traceback would be written into somebody's half-typed line
-            return
+        for find in finds:
+            with suppress(Exception):  # a traceback would be written into somebody's half-typed line
+                found.extend(_fitting(_find(ctx, find), incomplete))
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_DEADLINE_SECONDS)
-    return [] if asking.is_alive() else found
+    return list(found)
 
 
 def _find(ctx: Any, find: Callable[[Api], Iterable[Offer]]) -> Iterable[Offer]:
@@ -128,10 +129,9 @@ def _jobs(api: Api, incomplete: str) -> list[Offer]:
     return [(job.id, f"{job.name} {job.state.value}".strip()) for job in page.items]
 
 
-def _array(api: Api, *segments: str) -> list[dict[str, Any]]:
-    from torkctl.client.api import read
-
-    return read(api.call("GET", *segments), list[dict[str, Any]])
+def _schedules(api: Api) -> list[Offer]:
+    found = _page(api, "scheduled-jobs")
+    return [*_each(found, "name", "cron"), *_each(found, "id", "name")]
 
 
 def _page(api: Api, *segments: str) -> list[dict[str, Any]]:

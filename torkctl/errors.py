@@ -2,6 +2,7 @@
 
     TorkError
     ├── UsageProblem       the arguments, or a file they name, can't be used
+    │   └── TooShort       a word can't be the beginning of an id, but a name it may be
     ├── Refused            the server understood the request and will not have it
     │   └── Removed        it was carried out once, and what came of it was removed since
     ├── Denied             not authenticated, or not permitted
@@ -22,6 +23,10 @@ from tork.errors import TorkError, Unavailable
 
 class UsageProblem(TorkError):
     """The arguments, or a file they name, can't be used: nothing was sent."""
+
+
+class TooShort(UsageProblem):
+    """A word has too few characters for the beginning of an id."""
 
 
 class Refused(TorkError):

@@ -12,13 +12,13 @@ from torkctl.settings import OutputFormat
 
 
 def do_each(things: Sequence[str], act: Callable[[str], object], told: str, output: OutputFormat) -> ExitCode:
-    """Do it to each, tell it in words such as `schedule {} is paused`, and write those it was done to.
+    """Do it to each, and once, tell it in words such as `schedule {} is paused`, and write those it was done to.
 
     Returns the first code that applies.
     """
     done: list[str] = []
     codes: list[ExitCode] = []
-    for thing in things:
+    for thing in dict.fromkeys(things):
         try:
             act(thing)
         except TorkError as error:

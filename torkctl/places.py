@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 
 def places(api: Api) -> dict[str, str]:
     """The names of the workers that were heard of lately, by their ids; none for those who may not see them."""
-    from tork.node import Node
-    from torkctl.client.api import read
-    from torkctl.client.resources import array
-
     try:
-        return names_of([read(item, Node) for item in array(api, "nodes")])
+        return names_of(api.nodes())
     except NoAnswer:
         raise
     except TorkError as error:

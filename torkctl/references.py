@@ -6,24 +6,21 @@ Invariant: a prefix that fits two jobs never picks one of them.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tork.errors import NotFound
+from tork.errors import NotFound, TorkError
 from tork.task import TaskState
 from torkctl import diagnostics
 from torkctl.client.api import Api, JobQuery
-from torkctl.errors import UsageProblem
+from torkctl.errors import TooShort, Unsupported, UsageProblem
+from torkctl.ids import FULL_ID, SHORTEST_PREFIX, some_of
 
 T = TypeVar("T")
 
 LAST = "@last"
-SHORTEST_PREFIX = 6
-_FULL_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
-_MOST_SHOWN = 5
 
 
 def last_job_path(environ: Mapping[str, str]) -> Path:
@@ -49,10 +46,10 @@ def resolve_job(api: Api, reference: str, environ: Mapping[str, str] = os.enviro
     """The id of the job. Raises `NotFound`, or `UsageProblem` when it could be several."""
     if reference == LAST:
         return _last(environ)
-    if _FULL_ID.fullmatch(reference):
+    if FULL_ID.fullmatch(reference):
         return reference.lower()
     if len(reference) < SHORTEST_PREFIX:
-        raise UsageProblem(
+        raise TooShort(
             f"'{reference}' is too short for a job (right would be an id, at least {SHORTEST_PREFIX} characters"
             f" of one, or {LAST})"
         )
@@ -83,8 +80,7 @@ def _with_prefix(api: Api, prefix: str) -> str:
     if not found:
         raise NotFound(f"there is no job {prefix}…")
     if len(found) > 1:
-        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
-        raise UsageProblem(f"'{prefix}' fits several jobs: {candidates} (right would be more characters of the id)")
+        raise UsageProblem(f"'{prefix}' fits several jobs: {some_of(found)} (right would be more characters of the id)")
     return found[0]
 
 
@@ -136,6 +132,18 @@ def find(api: Api, reference: str, environ: Mapping[str, str] = os.environ) -> F
     return Found(id=job_id, is_job=False)
 
 
+def schedule_instead(api: Api, reference: str, error: TorkError) -> bytes:
+    """The scheduled job that is called so, where `find` has raised `NotFound` or `TooShort`; raises that, if there is none."""
+    from torkctl.client.resources import of_schedule, resolve_schedule
+
+    if reference == LAST:
+        raise error
+    try:
+        return of_schedule(api, "GET", resolve_schedule(api, reference))
+    except (NotFound, Unsupported):
+        raise error from None
+
+
 def failed_task(api: Api, job_id: str, reference: str) -> str:
     """The task of a job, or of a sub-job of it, by its id, the beginning of that, or its name: of those that failed, the last runs.
 
@@ -143,7 +151,7 @@ def failed_task(api: Api, job_id: str, reference: str) -> str:
     """
     from torkctl.nesting import sub_jobs
 
-    if _FULL_ID.fullmatch(reference):
+    if FULL_ID.fullmatch(reference):
         return reference.lower()
     job = api.job(job_id)
     last_runs = {
@@ -160,9 +168,8 @@ def failed_task(api: Api, job_id: str, reference: str) -> str:
     if not found:
         raise NotFound(f"no task '{reference}' has failed in job {job_id}")
     if len(found) > 1:
-        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
         raise UsageProblem(
-            f"'{reference}' is the name of several tasks that have failed: {candidates} (right would be an id)"
+            f"'{reference}' is the name of several tasks that have failed: {some_of(found)} (right would be an id)"
         )
     return found[0]
 
@@ -183,6 +190,7 @@ def _task_with_prefix(api: Api, prefix: str, environ: Mapping[str, str]) -> str:
             " torkctl get JOB -o wide shows)"
         )
     if len(found) > 1:
-        candidates = ", ".join(found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
-        raise UsageProblem(f"'{prefix}' fits several tasks: {candidates} (right would be more characters of the id)")
+        raise UsageProblem(
+            f"'{prefix}' fits several tasks: {some_of(found)} (right would be more characters of the id)"
+        )
     return found[0]

@@ -84,7 +84,7 @@ def test_a_user_is_made_disabled_and_deleted(torkctl: Run, crew: None) -> None:
     refused = torkctl("users", "delete", "bob")
     assert refused.returncode == 2
     assert "bob" in refused.stderr
-    assert torkctl("users", "delete", "bob", "--yes").returncode == 0
+    assert torkctl("users", "delete", "bob", "bob", "--yes").returncode == 0
     assert torkctl("users", "get", "bob").returncode == 4
 
 
@@ -96,6 +96,7 @@ def test_a_password_is_changed_by_an_admin_and_by_its_owner(torkctl: Run, crew: 
     assert "not the present password" in wrong.stderr
     own = torkctl("users", "passwd", who="eve", password="second-password", stdin="second-password\nthird-password\n")
     assert own.returncode == 0, own.stderr
+    assert "your password was changed" in own.stderr
     assert torkctl("list", who="eve", password="third-password").returncode == 0
 
 

@@ -69,6 +69,9 @@ def test_a_shell_offers_verbs_and_the_names_of_the_server(daemon: Daemon, shell:
 def test_jobs_contexts_formats_and_options_are_offered(daemon: Daemon) -> None:
     job_id = daemon.submit({"name": "small", "tasks": [{"name": "one", "run": "true"}]})
     assert offered(daemon, "bash", f"torkctl wait {job_id[:4]}").split() == [job_id]
+    for command in ("tree", "timeline", "webhooks", "why", "get"):
+        assert offered(daemon, "bash", f"torkctl {command} {job_id[:4]}").split() == [job_id]
+    assert offered(daemon, "bash", "torkctl why n").split() == ["nightly"]
     assert offered(daemon, "bash", "torkctl logs @").split() == ["@last"]
     assert offered(daemon, "bash", "torkctl context use d").split() == ["desk"]
     assert offered(daemon, "bash", "torkctl list -o js").split() == ["json", "jsonl"]

@@ -8,6 +8,8 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import yaml
 
 import tests.support.lettered_daemon as lettered
 from tests.support.daemon import Daemon
+from tests.support.waiting import wait_until
 
 FORMATS = ["table", "wide", "name", "json", "jsonl", "yaml"]
 NOBODY = "0" * 32
@@ -116,6 +119,8 @@ def test_a_schedule_is_run_paused_resumed_and_deleted(daemon: Daemon) -> None:
 EXIT_CODES = {
     "no-such-queue": ("queues nope", 4, "nope"),
     "no-such-queue-to-empty": ("queues delete nope -y", 4, "nope"),
+    "dead-letters-as-a-queue": ("queues list dead", 0, ""),
+    "dead-letters-as-a-queue-of-tasks": ("queues delete dead -y", 2, "queues dead purge"),
     "not-a-queue-of-tasks": ("queues delete started -y", 2, "not a task queue"),
     "nobody-to-ask": ("queues delete default", 2, "--yes"),
     "emptied": ("queues delete default -y", 0, "emptied"),
@@ -178,9 +183,54 @@ def test_get_takes_a_schedule_and_webhooks_those_of_a_job(daemon: Daemon, nightl
     assert "0 3 * * *" in daemon.torkctl("get", nightly).stdout
     assert json.loads(daemon.torkctl("get", nightly[:8], "-o", "json").stdout)["id"] == nightly
     assert daemon.torkctl("get", NOBODY).returncode == 4
+    short = scheduled(daemon, "etl")
+    assert json.loads(daemon.torkctl("get", "etl", "-o", "json").stdout)["id"] == short
+    assert "waits for its next time" in daemon.torkctl("why", "etl").stdout
+    for command in ("get", "why"):
+        refused = daemon.torkctl(command, "lte")
+        assert refused.returncode == 2
+        assert "'lte' is too short" in refused.stderr
     job_id = daemon.submit({
         "name": "told", "webhooks": [{"url": "http://127.0.0.1:9/hook"}], "tasks": [{"name": "one", "run": "true"}],
     })  # fmt: skip
     for output in FORMATS:
         assert "127.0.0.1:9" in daemon.torkctl("webhooks", job_id, "-o", output).stdout
     assert daemon.torkctl("webhooks", NOBODY).returncode == 4
+
+
+def test_a_watch_of_the_last_job_stays_with_it_when_another_is_submitted(daemon: Daemon, tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+
+    def submit(address: str) -> None:
+        task = {"name": "one", "run": "true"}
+        file.write_text(json.dumps({"name": "told", "webhooks": [{"url": address}], "tasks": [task]}))
+        assert daemon.torkctl("submit", str(file)).returncode == 0
+
+    submit("http://127.0.0.1:9/first")
+    with subprocess.Popen(
+        [sys.executable, "-m", "torkctl", "webhooks", "@last", "--interval", "100ms", "-o", "jsonl"],
+        env=daemon.client_environment(), stdout=subprocess.PIPE, text=True,
+    ) as watch:  # fmt: skip
+        try:
+            assert watch.stdout
+            seen = [json.loads(watch.stdout.readline())]
+            submit("http://127.0.0.1:9/second")
+            submitted_at = datetime.now(UTC)
+            while datetime.fromisoformat(seen[-1]["at"]) <= submitted_at:
+                seen.append(json.loads(watch.stdout.readline()))
+        finally:
+            watch.terminate()
+    assert {one["url"] for snapshot in seen for one in snapshot["data"]} == {"http://127.0.0.1:9/first"}
+
+
+def test_what_is_asked_counts_as_people_do(daemon: Daemon) -> None:
+    task = {"name": "one", "run": "true", "queue": "nobodys"}
+
+    def waits(count: int) -> bool:
+        sizes = {queue["name"]: queue["size"] for queue in daemon.call("GET", "/queues")}
+        return bool(sizes.get("nobodys") == count)
+
+    for count, words in ((1, "drop the message that waits in"), (2, "drop the 2 messages that wait in")):
+        daemon.submit({"name": "waiting", "tasks": [task]})
+        wait_until(partial(waits, count), describe=daemon.told)
+        assert words in daemon.torkctl("queues", "delete", "nobodys").stderr

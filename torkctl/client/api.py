@@ -90,14 +90,14 @@ class Api:
             ) from error
         return read(answer, Submitted), answer
 
-    def job_document(self, job_id: str, *, with_tasks: bool = True) -> bytes:
+    def job_document(self, job_id: str, *, with_tasks: bool = True, patience: Patience | None = None) -> bytes:
         """Everything about a job, as the server says it, with or without the tasks that ran."""
         query = None if with_tasks else {"execution": "none"}
-        return self._send("GET", f"/jobs/{_segment(job_id)}", query=query)
+        return self._send("GET", f"/jobs/{_segment(job_id)}", query=query, patience=patience)
 
-    def job(self, job_id: str) -> JobReport:
+    def job(self, job_id: str, *, patience: Patience | None = None) -> JobReport:
         """A job with its tasks."""
-        return read(self.job_document(job_id), JobReport)
+        return read(self.job_document(job_id, patience=patience), JobReport)
 
     def job_summary(self, job_id: str, *, patience: Patience | None = None) -> JobSummary:
         """A job without its tasks: cheap however many there are."""

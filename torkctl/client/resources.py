@@ -5,7 +5,6 @@ Lists come whole, put together from as many pages as it takes, with each item as
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +15,10 @@ from tork.page import Page
 from tork.schedule import ScheduledJobSummary
 from torkctl.client.api import Api, read
 from torkctl.errors import UsageProblem
+from torkctl.ids import FULL_ID, SHORTEST_PREFIX, some_of
 
-SHORTEST_PREFIX = 6
-_FULL_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
 _LARGEST_PAGE = {"scheduled-jobs": 20, "dead": 20}
 _LARGEST_OTHER_PAGE = 100
-_MOST_SHOWN = 5
 
 
 def array(api: Api, *segments: str) -> list[msgspec.Raw]:
@@ -75,15 +72,15 @@ def resolve_schedule(api: Api, reference: str) -> str:
 
     Raises `NotFound`, or `UsageProblem` when it could be several.
     """
-    if _FULL_ID.fullmatch(reference):
+    if FULL_ID.fullmatch(reference):
         return reference.lower()
     known = [read(item, ScheduledJobSummary) for item in pages(api, "scheduled-jobs").items]
-    found = [one for one in known if one.name == reference]
+    found = [one for one in known if reference and one.name == reference]
     if not found and len(reference) >= SHORTEST_PREFIX:
         found = [one for one in known if one.id.startswith(reference.lower())]
     if not found:
         raise NotFound(f"there is no schedule {reference} (right would be an id, the beginning of one, or a name)")
     if len(found) > 1:
-        candidates = ", ".join(one.id for one in found[:_MOST_SHOWN]) + (", …" if len(found) > _MOST_SHOWN else "")
+        candidates = some_of([one.id for one in found])
         raise UsageProblem(f"'{reference}' fits several schedules: {candidates} (right would be an id)")
     return found[0].id

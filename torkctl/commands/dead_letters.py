@@ -9,6 +9,7 @@ import typer
 
 from torkctl import completing, diagnostics
 from torkctl.arguments import Limit, Yes
+from torkctl.ids import some_of
 from torkctl.nouns import noun
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
@@ -127,7 +128,8 @@ def purge(
     with session.api() as api:
         ids = _chosen(api, letters or [], every=not letters)
         if ids:
-            confirm(f"remove {len(ids)} dead letters ({_named(ids)})", yes=yes)
+            letters_text = "1 dead letter" if len(ids) == 1 else f"{len(ids)} dead letters"
+            confirm(f"remove {letters_text} ({some_of(ids)})", yes=yes)
         return do_each(
             ids,
             lambda letter_id: api.call("DELETE", "queues", "dead", letter_id),
@@ -188,15 +190,12 @@ def _resolve(api: Api, letters: Sequence[str]) -> list[str]:
     known = _look(api, None).names
     ids: list[str] = []
     for letter in letters:
-        found = [one for one in known if one.startswith(letter)]
+        found = [one for one in known if letter and one.startswith(letter)]
         if not found:
-            raise NotFound(f"there is no dead letter {letter}")
+            raise NotFound(f"there is no dead letter '{letter}'")
         if len(found) > 1 and letter not in found:
-            raise UsageProblem(f"'{letter}' fits several dead letters: {_named(found)} (right would be more of the id)")
+            raise UsageProblem(
+                f"'{letter}' fits several dead letters: {some_of(found)} (right would be more of the id)"
+            )
         ids.append(letter if letter in found else found[0])
     return list(dict.fromkeys(ids))
-
-
-def _named(ids: Sequence[str]) -> str:
-    most = 5
-    return ", ".join(ids[:most]) + (", …" if len(ids) > most else "")

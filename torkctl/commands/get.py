@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tork.errors import NotFound
 from torkctl import completing
+from torkctl.errors import TooShort
 from torkctl.session import Session
 from torkctl.settings import OutputFormat
-
-if TYPE_CHECKING:
-    from torkctl.client import Api
 
 
 def get(
@@ -36,17 +34,17 @@ def get(
     from torkctl.nesting import sub_jobs
     from torkctl.output import stdout
     from torkctl.output.jobs import write_job, write_task
-    from torkctl.references import LAST, find
+    from torkctl.output.schedules import write_schedule
+    from torkctl.references import find, schedule_instead
 
     session = Session.of(ctx)
     output = session.settings.output
     with session.api() as api:
         try:
             found = find(api, reference)
-        except NotFound as error:
-            if reference == LAST:
-                raise
-            return _get_schedule(api, reference, output, error)
+        except (NotFound, TooShort) as error:
+            write_schedule(schedule_instead(api, reference, error), output)
+            return 0
         document = api.job_document(found.id) if found.is_job else api.task_document(found.id)
         if output in {OutputFormat.JSON, OutputFormat.JSONL, OutputFormat.YAML}:
             stdout.write_document(document, output)
@@ -57,17 +55,4 @@ def get(
             write_job(job, sub_jobs(api, job), output)
         else:
             write_task(msgspec.json.decode(document, type=TaskReport))
-    return 0
-
-
-def _get_schedule(api: Api, reference: str, output: OutputFormat, error: NotFound) -> int:
-    """What is no job and no task may be a scheduled job."""
-    from torkctl.client.resources import of_schedule, resolve_schedule
-    from torkctl.output.schedules import write_schedule
-
-    try:
-        document = of_schedule(api, "GET", resolve_schedule(api, reference))
-    except NotFound:
-        raise error from None
-    write_schedule(document, output)
     return 0

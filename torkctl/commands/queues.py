@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torkctl.output.listing import Listing
     from torkctl.output.tables import Table
 
+_DEAD = "dead"
+
 
 def app() -> typer.Typer:
     """The verbs of queues."""
@@ -62,14 +64,20 @@ def delete(
     Example: torkctl queues delete gpu --yes
     """
     from tork.node import Queue
+    from tork.task import is_task_queue
     from torkctl.client.api import read
     from torkctl.confirming import confirm
+    from torkctl.errors import UsageProblem
     from torkctl.output import stdout
 
+    if not is_task_queue(name):
+        right = "torkctl queues dead purge" if name == _DEAD else "one that torkctl queues -o wide calls one of tasks"
+        raise UsageProblem(f"'{name}' is not a task queue (right would be {right})")
     session = Session.of(ctx)
     with session.api() as api:
         queue = read(api.call("GET", "queues", name), Queue)
-        confirm(f"drop the {queue.size} messages that wait in queue '{name}'", yes=yes)
+        waiting = "the message that waits" if queue.size == 1 else f"the {queue.size} messages that wait"
+        confirm(f"drop {waiting} in queue '{name}'", yes=yes)
         api.call("DELETE", "queues", name)
     diagnostics.notice(f"queue {name} was emptied")
     stdout.write_done([name], session.settings.output, field="name")
@@ -85,17 +93,18 @@ class _Look:
         self._before: tuple[float, dict[str, int]] | None = None
 
     def __call__(self, api: Api) -> Listing:
-        import msgspec
-
+        from tork.errors import NotFound
         from tork.node import Queue
         from torkctl.client.api import read
         from torkctl.client.resources import array
         from torkctl.output.listing import Listing
 
-        if self._name is None:
-            raw = array(api, "queues")
-        else:
-            raw = [msgspec.Raw(api.call("GET", "queues", self._name))]
+        raw = array(api, "queues")
+        if self._name is not None:
+            # alone, the one that is called `dead` has another path
+            raw = [item for item in raw if read(item, Queue).name == self._name]
+            if not raw:
+                raise NotFound(f"there is no queue {self._name}")
         queues = sorted((read(item, Queue) for item in raw), key=lambda queue: queue.name)
         rates = self._rates(queues)
         return Listing(

@@ -26,8 +26,9 @@ def skip(
 
     Example: torkctl skip 0b7d2c1f --reason 'the mirror is gone' --wait
     """
-    from torkctl.changing import Change, show_agreed, wait_for
+    from torkctl.changing import Change, wait_for
     from torkctl.endings import SHORT_ID
+    from torkctl.output import stdout
     from torkctl.references import find
 
     if not reason.strip():
@@ -47,7 +48,7 @@ def skip(
         api.skip(found.id, reason)
         diagnostics.notice(f"job {job_id[:SHORT_ID]} goes on without task {found.id}")
         if not wait:
-            show_agreed([found.id], output)
+            stdout.write_done([found.id], output)
             return 0
         change = Change(ask=lambda _api, _job_id: None, done="")
         return worst(wait_for(api, {job_id: before}, change, seconds, output))

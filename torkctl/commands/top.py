@@ -53,9 +53,7 @@ class _Look:
         self._before: tuple[float, Figures] | None = None
 
     def __call__(self, api: Api) -> Picture:
-        from tork.node import Node, Queue
-        from torkctl.client.api import JobQuery, read
-        from torkctl.client.resources import array
+        from torkctl.client.api import JobQuery
         from torkctl.figures import read_figures
         from torkctl.output.listing import Picture
         from torkctl.output.top import overview
@@ -64,8 +62,8 @@ class _Look:
             self._before = time.monotonic(), read_figures(api.figures())
             self._pause()
         now, figures = time.monotonic(), read_figures(api.figures())
-        queues = sorted((read(item, Queue) for item in array(api, "queues")), key=lambda queue: queue.name)
-        nodes = [read(item, Node) for item in array(api, "nodes")]
+        queues = sorted(api.queues(), key=lambda queue: queue.name)
+        nodes = api.nodes()
         running = api.jobs(JobQuery(states=["RUNNING"]), size=_MOST_JOBS).items
         failed = api.jobs(JobQuery(states=["FAILED"]), size=_MOST_JOBS).items
         seen = overview(

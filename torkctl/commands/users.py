@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from torkctl import completing
+from torkctl import completing, diagnostics
 from torkctl.arguments import Yes
 from torkctl.nouns import noun
 from torkctl.session import Session
@@ -111,9 +111,11 @@ def passwd(
     document["password"] = secret("--password", password, f"new password of {name}", twice=True)
     with session.api() as api:
         try:
-            api.call("PUT", "users", name, "password", document=document)
+            # sent again after a lost answer it would sign in with what is not the password any more
+            api.call("PUT", "users", name, "password", document=document, once="current" in document)
         except StateConflict as error:
             raise Refused(str(error)) from error
+    diagnostics.notice("your password was changed" if name == _ME else f"the password of {name} was changed")
     stdout.write_done([name], session.settings.output, field="username")
     return 0
 

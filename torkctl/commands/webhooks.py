@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from torkctl import completing
-from torkctl.arguments import Interval, Watch
+from torkctl.arguments import Interval, Job, Watch
 from torkctl.nouns import noun
 from torkctl.session import Session
 
@@ -27,36 +25,24 @@ def app() -> typer.Typer:
     return noun("webhooks", "", {"list": webhooks})
 
 
-def webhooks(
-    ctx: typer.Context,
-    job: Annotated[
-        str,
-        typer.Argument(
-            metavar="JOB",
-            autocompletion=completing.jobs,
-            help="An id, a unique prefix of at least 6 characters, or @last.",
-        ),
-    ],
-    watch: Watch = False,
-    interval: Interval = None,
-) -> int:
+def webhooks(ctx: typer.Context, job: Job, watch: Watch = False, interval: Interval = None) -> int:
     """Show how the webhooks of a job are doing.
 
     Example: torkctl webhooks @last
     """
+    from torkctl.references import watched
     from torkctl.refreshing import show
 
-    return show(Session.of(ctx), partial(_look, job=job), watch=watch, interval=interval)
+    return show(Session.of(ctx), watched(job, _look), watch=watch, interval=interval)
 
 
-def _look(api: Api, *, job: str) -> Listing:
+def _look(api: Api, job_id: str) -> Listing:
     from tork.webhook import WebhookStatus
     from torkctl.client.api import read
     from torkctl.client.resources import array
     from torkctl.output.listing import Listing
-    from torkctl.references import resolve_job
 
-    raw = array(api, "jobs", resolve_job(api, job), "webhooks")
+    raw = array(api, "jobs", job_id, "webhooks")
     statuses = [read(item, WebhookStatus) for item in raw]
     return Listing(
         document=raw,

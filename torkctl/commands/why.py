@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from torkctl import completing
 from torkctl.session import Session
 
 if TYPE_CHECKING:
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
 
 def why(
     ctx: typer.Context,
-    reference: Annotated[str, typer.Argument(metavar="JOB|TASK", help="A job, the id of a task, or a schedule.")],
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB|TASK",
+            autocompletion=completing.jobs_and_schedules,
+            help="A job, the id of a task, or a schedule.",
+        ),
+    ],
 ) -> int:
     """Tell why a job or task does not run, or why it failed.
 
@@ -38,29 +46,15 @@ def why(
 
 def _reason(api: Api, reference: str, now: datetime) -> Reason:
     from tork.errors import NotFound
-    from torkctl.reasons import explain
+    from tork.schedule import ScheduledJobSummary
+    from torkctl.client.api import read
+    from torkctl.errors import TooShort
+    from torkctl.reasons import explain, explain_schedule
     from torkctl.reasons.gathering import gather
-    from torkctl.references import LAST, find
+    from torkctl.references import find, schedule_instead
 
     try:
         found = find(api, reference)
-    except NotFound:
-        if reference == LAST or (of_schedule := _of_schedule(api, reference, now)) is None:
-            raise
-        return of_schedule
+    except (NotFound, TooShort) as error:
+        return explain_schedule(read(schedule_instead(api, reference, error), ScheduledJobSummary), now)
     return explain(gather(api, found, now))
-
-
-def _of_schedule(api: Api, reference: str, now: datetime) -> Reason | None:
-    from tork.errors import NotFound
-    from tork.schedule import ScheduledJobSummary
-    from torkctl.client.api import read
-    from torkctl.client.resources import of_schedule, resolve_schedule
-    from torkctl.errors import Unsupported
-    from torkctl.reasons import explain_schedule
-
-    try:
-        document = of_schedule(api, "GET", resolve_schedule(api, reference))
-    except (NotFound, Unsupported):
-        return None
-    return explain_schedule(read(document, ScheduledJobSummary), now)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from tork.job import JobState
 from tork.node import Queue
-from tork.task import COORDINATOR_QUEUES, PRIVATE_QUEUE_PREFIX, TaskState
+from tork.task import TaskState, is_task_queue
 from torkctl.client.documents import JobReport, TaskReport
 from torkctl.endings import culprit_of
 
@@ -38,13 +38,7 @@ def unserved(queues: Sequence[Queue] | None) -> Collection[str]:
 
 def served(queues: Sequence[Queue]) -> list[str]:
     """The queues that workers take tasks from."""
-    return sorted(
-        queue.name
-        for queue in queues
-        if queue.subscribers
-        and queue.name not in COORDINATOR_QUEUES
-        and not queue.name.startswith(PRIVATE_QUEUE_PREFIX)
-    )
+    return sorted(queue.name for queue in queues if queue.subscribers and is_task_queue(queue.name))
 
 
 def _holding_up(tasks: Sequence[TaskReport], queues: Sequence[Queue] | None) -> TaskReport | None:

@@ -115,7 +115,9 @@ class _Gathering:
         return replace(facts, around=around, cancellations=acts)
 
     def _sub_job(self, job_id: str) -> JobReport | None:
-        return self._ask(f"job {job_id[:SHORT_ID]}", lambda: self._api.job(job_id)) if job_id else None
+        return (
+            self._ask(f"job {job_id[:SHORT_ID]}", lambda: self._api.job(job_id, patience=_once())) if job_id else None
+        )
 
     def _jobs_above(self, job: JobSummary) -> list[JobSummary]:
         """Those that it is a sub-job of, the nearest first."""

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.support.fake_api import FakeApi
+from tests.support.fake_api import CREATED_AT, FakeApi
 from tests.support.torkctl_runs import Torkctl
 
 ONE = "abcdef01" + "0" * 24
@@ -41,7 +41,7 @@ def test_a_server_that_ignores_the_prefix_is_not_believed(fake_api: FakeApi, tor
 
 @pytest.mark.parametrize("reference", ["abcde", "", "@first"[:5]])
 def test_a_short_prefix_is_refused_without_asking(fake_api: FakeApi, torkctl: Torkctl, reference: str) -> None:
-    assert torkctl("get", reference).code == 2
+    assert torkctl("cancel", reference).code == 2
     assert not fake_api.requests
 
 
@@ -84,3 +84,33 @@ def test_a_task_is_found_by_the_whole_id_that_a_wide_tree_shows(fake_api: FakeAp
     assert task_id in torkctl("get", ONE, "-o", "wide").out
     assert task_id not in torkctl("get", ONE).out
     assert torkctl("get", task_id).code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["schedules", "delete", "", "-y"], "there is no schedule"),
+        (["queues", "dead", "purge", "", "-y"], "there is no dead letter"),
+        (["get", ""], "too short"),
+    ],
+)
+def test_a_variable_that_is_not_set_names_nothing(
+    fake_api: FakeApi, torkctl: Torkctl, command: list[str], told: str
+) -> None:
+    schedule = {"id": ONE, "name": "", "state": "ACTIVE", "cron": "@daily", "createdAt": CREATED_AT}
+    letter = {"id": ONE, "queue": "completed", "kind": "x", "buriedAt": CREATED_AT, "reason": "x", "body": "x"}
+    for path, item in (("/scheduled-jobs", schedule), ("/dead", letter)):
+        page = {"items": [item], "number": 1, "size": 1, "totalPages": 1, "totalItems": 1}
+        fake_api.fail(path, "status", status=200, body=json.dumps(page).encode())
+    assert told in torkctl(*command).err
+    assert not fake_api.requests_to(ONE)
+
+
+def test_ones_own_password_is_sent_once_as_a_lost_answer_leaves_the_present_one_unknown(
+    fake_api: FakeApi, torkctl: Torkctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLD", "old-password")
+    monkeypatch.setenv("NEW", "new-password")
+    fake_api.fail("/password", "drop", method="PUT", times=9)
+    assert torkctl("users", "passwd", "--current", "env:OLD", "--password", "env:NEW").code == 5
+    assert len(fake_api.requests_to("/users/me/password", "PUT")) == 1
