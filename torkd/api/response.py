@@ -17,6 +17,7 @@ import falcon
 from gunicorn.http import wsgi
 
 from torkd.api.streams.body import Head
+from torkd.api.tls import RECORD
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ STALLED_SECONDS = 60.0
 MOST_UNSENT = 64 * 1024 * 1024
 """What all clients may be owed together: above it those are dropped that have taken nothing for longest."""
 _PIECE = 256 * 1024
-_PIECES_AT_ONCE = 8
+_AT_ONCE = 8 * _PIECE
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -116,11 +117,12 @@ class Outgoing:
     def send(self, sock: socket.socket, now: float) -> None:
         """Send what is taken at once. Raises `OSError` when the client is gone."""
         unsent = self._resp.unsent
-        for _ in range(_PIECES_AT_ONCE):
+        piece = RECORD if isinstance(sock, ssl.SSLSocket) else _PIECE
+        for _ in range(_AT_ONCE // piece):
             if not unsent:
                 return
             try:
-                sent = sock.send(unsent[0][:_PIECE])
+                sent = sock.send(unsent[0][:piece])
             except _NOT_NOW:
                 return
             self.until = now + STALLED_SECONDS

@@ -13,6 +13,9 @@ from tork.errors import StartError
 
 log = logging.getLogger(__name__)
 
+RECORD = 16 * 1024
+"""Bytes that are sent together. A socket with TLS tells how much it has sent when that was all it was given: given more, a client that
+takes it slowly would look like one that takes nothing."""
 _Look = tuple[tuple[int, int, int], ...]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from torkd.api.streams.body import Head
 from torkd.api.streams.feed import Feed, Told
+from torkd.api.tls import RECORD
 
 LAST_CHUNK = b"0\r\n\r\n"
 _REST_FACTOR, _SHORT_REST_FACTOR = 4.0, 0.5
@@ -185,7 +186,7 @@ class Connection:
     def _send(self, now: float) -> None:
         try:
             while self._unsent and not self._broken:
-                sent = self.sock.send(self._unsent)
+                sent = self.sock.send(self._unsent[:RECORD])
                 del self._unsent[:sent]
                 self._sent_at = now
         except _NOT_NOW:
